@@ -1,0 +1,40 @@
+# Two commands matter: `make tour` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PICTURE ?=
+NETWORK ?= efficientnet_lite0
+OUT ?= tour
+
+.PHONY: tour test setup check format clean
+tour: $(VENV)/.installed
+	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") --network "$(NETWORK)" --out "$(OUT)"
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+setup: $(VENV)/.installed-dev
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Lanterna needs Python 3.11 or later; say which with: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $(VENV): a few minutes, once."
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $(VENV): a few minutes, once."
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) tour build dist *.egg-info
