@@ -1,0 +1,54 @@
+"""Lanterna shows what a convolutional network sees.
+
+>>> import lanterna
+>>> net = lanterna.load("efficientnet_lite0")          # doctest: +SKIP
+>>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
+"""
+
+from lanterna import objectives, pictures, priors
+from lanterna.ascent import ascend
+from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
+from lanterna.errors import (
+    InputError,
+    LanternaError,
+    MissingError,
+    NetworkError,
+    OutOfMemoryError,
+    PictureError,
+    UnknownNameError,
+)
+from lanterna.events import STOP
+from lanterna.jitter import Jitter
+from lanterna.networks import Layer, Network, Prediction, Preprocessing
+from lanterna.networks.capture import capture
+from lanterna.networks.sources import load
+from lanterna.techniques.visualize import Visualization, VisualizeRecipe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "STOP",
+    "FourierCanvas",
+    "InputError",
+    "Jitter",
+    "LanternaError",
+    "Layer",
+    "MissingError",
+    "Network",
+    "NetworkError",
+    "OutOfMemoryError",
+    "PhaseCanvas",
+    "PictureError",
+    "PixelCanvas",
+    "Prediction",
+    "Preprocessing",
+    "UnknownNameError",
+    "Visualization",
+    "VisualizeRecipe",
+    "ascend",
+    "capture",
+    "load",
+    "objectives",
+    "pictures",
+    "priors",
+]

@@ -1,0 +1,126 @@
+"""The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lanterna.canvas import Canvas
+from lanterna.errors import OutOfMemoryError
+from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
+from lanterna.jitter import Jitter, middle
+from lanterna.networks.network import Network
+from lanterna.networks.redirect import RedirectedReLU
+from lanterna.objectives import PICTURE, Objective
+
+__all__ = ["Ascent", "ascend"]
+
+# Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
+REDIRECTED_STEPS = 16
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """How a run ended.
+
+    `pictures` (B, C, H, W) in [0, 1]; `trace` (steps, B), the objective of each step's view; `steps` done; `stopped`
+    where a listener asked for it; `moved` (B,), False for a picture that no true gradient ever reached: a dead unit.
+    """
+
+    pictures: Tensor
+    trace: Tensor
+    steps: int
+    stopped: bool
+    moved: Tensor
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # The CPU allocator raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def ascend(
+    canvas: Canvas,
+    objective: Objective,
+    network: Network,
+    *,
+    size: tuple[int, int],
+    steps: int,
+    generator: torch.Generator,
+    lr: float = 0.05,
+    jitter: Jitter | None = None,
+    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
+    redirected_steps: int = REDIRECTED_STEPS,
+    preview_every: int = 0,
+    keep_best: bool = False,
+    on_event: Listener | None = None,
+) -> Ascent:
+    """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
+
+    `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
+    the CPU. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
+    the device between steps unless a listener does so. Raises OutOfMemoryError.
+    """
+    jitter = jitter or Jitter()
+    layers = sorted(objective.layers - {PICTURE})
+    listening = on_event or _deaf
+    stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
+    tuner = optimizer(canvas.parameters, lr=lr)  # type: ignore[call-arg]  # all but the base class take lr
+    batch = len(canvas.parameters[0])
+    trace = torch.zeros(steps, batch, device=canvas.parameters[0].device)
+    moved = torch.zeros(batch, dtype=torch.bool, device=trace.device)
+    best: tuple[Tensor, Tensor] | None = None
+    step = 0
+    try:
+        with network.reading(layers) as read:
+            while step < steps and not stopped:
+                tuner.zero_grad(set_to_none=True)
+                redirected = step < redirected_steps and steps > redirected_steps
+                rendered = canvas.render()
+                views = jitter.view(rendered, size, generator, step / max(steps - 1, 1))
+                with RedirectedReLU() if redirected else nullcontext():
+                    features = read(views)
+                features[PICTURE] = rendered
+                values = objective(features)
+                (-values.sum()).backward()
+                with torch.no_grad():
+                    trace[step] = values
+                    if not redirected:
+                        moved |= _reached(canvas)
+                    if keep_best:
+                        best = _better(best, values, middle(rendered, size))
+                tuner.step()
+                step += 1
+                stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
+                if preview_every and step % preview_every == 0:
+                    with torch.no_grad():
+                        stopped |= listening(Preview(step, steps, middle(canvas.render(), size))) == STOP
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
+        ) from error
+    with torch.no_grad():
+        pictures = middle(canvas.render(), size) if best is None else best[1]
+    listening(Done(step, stopped))
+    return Ascent(pictures.detach().clone(), trace[:step], step, stopped, moved)
+
+
+def _deaf(_event: Event) -> None:
+    return None
+
+
+def _reached(canvas: Canvas) -> Tensor:
+    """Which pictures of the batch got any gradient in this step."""
+    gradients = [parameter.grad for parameter in canvas.parameters if parameter.grad is not None]
+    return torch.stack([(gradient != 0).flatten(1).any(1) for gradient in gradients]).any(0)
+
+
+def _better(best: tuple[Tensor, Tensor] | None, values: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The best value and picture of each so far, chosen on the device."""
+    if best is None:
+        return values.clone(), pictures.clone()
+    won = values > best[0]
+    return torch.where(won, values, best[0]), torch.where(won.view(-1, 1, 1, 1), pictures, best[1])

@@ -1,0 +1,208 @@
+"""What is optimised: a parametrisation of pictures, and the way from it to pictures.
+
+Every canvas renders (B, C, H, W) in [0, 1] and can start from noise or from given pictures. Ascent in the Fourier basis with
+decorrelated colour is preconditioned: all frequencies of a natural picture are within equal reach (Olah, Mordvintsev and
+Schubert, "Feature Visualization", Distill 2017).
+"""
+
+from abc import ABC, abstractmethod
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lanterna.errors import InputError
+
+__all__ = ["Canvas", "CanvasName", "FourierCanvas", "PhaseCanvas", "PixelCanvas", "make_canvas"]
+
+CanvasName = Literal["fourier", "pixels", "maco"]
+
+# Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
+# largest row. Rows are R, G, B.
+_COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+_COLOUR = _COLOUR / _COLOUR.norm(dim=0).max()
+
+# Pictures are kept this far from 0 and 1, where the sigmoid has no inverse: half of an 8-bit level.
+_EDGE = 0.5 / 255
+
+
+class Canvas(ABC):
+    """Parameters that ascent changes, and the pictures they stand for."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self.parameters = [parameter.detach().requires_grad_(True) for parameter in parameters]
+
+    @abstractmethod
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1], differentiable in `parameters`."""
+
+
+def _to_colour(planes: Tensor) -> Tensor:
+    if planes.shape[1] != 3:
+        return planes
+    return torch.einsum("rc,bchw->brhw", _COLOUR.to(planes), planes)
+
+
+def _from_colour(planes: Tensor) -> Tensor:
+    if planes.shape[1] != 3:
+        return planes
+    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(_COLOUR.double()).to(planes), planes)
+
+
+def _logit(pictures: Tensor) -> Tensor:
+    return torch.logit(pictures.clamp(_EDGE, 1 - _EDGE))
+
+
+class PixelCanvas(Canvas):
+    """The pixels themselves, behind a sigmoid that keeps them in [0, 1]."""
+
+    def __init__(self, planes: Tensor) -> None:
+        super().__init__([planes])
+
+    @classmethod
+    def noise(cls, shape: tuple[int, int, int, int], generator: torch.Generator) -> "PixelCanvas":
+        """Nearly grey: normal noise of standard deviation 0.1 before the sigmoid."""
+        return cls(0.1 * torch.randn(shape, generator=generator))
+
+    @classmethod
+    def start(cls, pictures: Tensor) -> "PixelCanvas":
+        """From pictures (B, C, H, W) in [0, 1]."""
+        return cls(_logit(pictures))
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        return self.parameters[0].sigmoid()
+
+
+def _frequencies(height: int, width: int) -> Tensor:
+    """Cycles per pixel of each coefficient of a real FFT, (H, W // 2 + 1)."""
+    return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :])
+
+
+class FourierCanvas(Canvas):
+    """Coefficients of a real FFT, each scaled by 1 / frequency ** decay, in decorrelated colour, behind a sigmoid."""
+
+    def __init__(self, coefficients: Tensor, size: tuple[int, int], decay: float) -> None:
+        super().__init__([torch.view_as_real(coefficients).clone()])
+        self.size = size
+        self._scale = self._make_scale(size, decay).to(coefficients.device)
+
+    @staticmethod
+    def _make_scale(size: tuple[int, int], decay: float) -> Tensor:
+        height, width = size
+        lowest = 1.0 / max(height, width)
+        # Divided by 4 as in Lucid: noise of standard deviation 0.01 then starts as a faint, soft picture.
+        scale: Tensor = (height * width) ** 0.5 / _frequencies(height, width).clamp(min=lowest) ** decay / 4
+        return scale
+
+    @classmethod
+    def noise(
+        cls, shape: tuple[int, int, int, int], generator: torch.Generator, decay: float = 1.0, deviation: float = 0.01
+    ) -> "FourierCanvas":
+        """From normal noise of the given deviation per coefficient."""
+        batch, channels, height, width = shape
+        parts = deviation * torch.randn((batch, channels, height, width // 2 + 1, 2), generator=generator)
+        return cls(torch.view_as_complex(parts), (height, width), decay)
+
+    @classmethod
+    def start(cls, pictures: Tensor, decay: float = 1.0) -> "FourierCanvas":
+        """From pictures (B, C, H, W) in [0, 1]; rendering gives them back to within an 8-bit level."""
+        size = (pictures.shape[2], pictures.shape[3])
+        coefficients = torch.fft.rfft2(_from_colour(_logit(pictures)))
+        return cls(coefficients / cls._make_scale(size, decay).to(pictures.device), size, decay)
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        # `s` matters: without it a picture of odd width comes back one column short.
+        planes = torch.fft.irfft2(torch.view_as_complex(self.parameters[0]) * self._scale, s=self.size)
+        return _to_colour(planes).sigmoid()
+
+
+@cache
+def _natural_magnitude() -> tuple[Tensor, Tensor]:
+    """Mean log magnitude per root pixel by frequency, and the frequencies: see scripts/natural_spectrum.py."""
+    import json
+
+    text = resources.files("lanterna").joinpath("data/natural_spectrum.json").read_text(encoding="utf-8")
+    table = json.loads(text)
+    return torch.tensor(table["frequency"]), torch.tensor(table["log_magnitude"])
+
+
+def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    right = torch.searchsorted(xs, x.contiguous()).clamp(1, len(xs) - 1)
+    share = ((x - xs[right - 1]) / (xs[right] - xs[right - 1])).clamp(0, 1)
+    return torch.lerp(ys[right - 1], ys[right], share)
+
+
+class PhaseCanvas(Canvas):
+    """Only the phase is free; the magnitude is that of natural pictures, or of the picture it starts from.
+
+    MaCo: Fel et al., "Unlocking Feature Visualization for Deep Networks with MAgnitude Constrained Optimization",
+    NeurIPS 2023. The mean spectrum here is that of the sample pictures, by frequency and decorrelated colour.
+    """
+
+    def __init__(self, phase: Tensor, magnitude: Tensor, size: tuple[int, int]) -> None:
+        super().__init__([phase])
+        self.size = size
+        self._magnitude = magnitude
+
+    @classmethod
+    def noise(cls, shape: tuple[int, int, int, int], generator: torch.Generator) -> "PhaseCanvas":
+        """From uniformly random phases."""
+        batch, channels, height, width = shape
+        frequencies, table = _natural_magnitude()
+        log_frequency = _frequencies(height, width).clamp(min=1.0 / max(height, width)).log()
+        planes = [_interpolate(log_frequency, frequencies.log(), row) for row in table[:channels]]
+        planes += [planes[0]] * (channels - len(planes))
+        magnitude = torch.stack(planes).exp() * (height * width) ** 0.5
+        magnitude[:, 0, 0] = 0.0  # the mean stays grey: its phase could only flip it
+        phase = (torch.rand((batch, channels, height, width // 2 + 1), generator=generator) * 2 - 1) * torch.pi
+        return cls(phase, magnitude, (height, width))
+
+    @classmethod
+    def start(cls, pictures: Tensor) -> "PhaseCanvas":
+        """From pictures (B, C, H, W) in [0, 1]: their own magnitude is kept."""
+        coefficients = torch.fft.rfft2(_from_colour(_logit(pictures)))
+        return cls(coefficients.angle(), coefficients.abs(), (pictures.shape[2], pictures.shape[3]))
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        coefficients = torch.polar(self._magnitude.expand_as(self.parameters[0]), self.parameters[0])
+        return _to_colour(torch.fft.irfft2(coefficients, s=self.size)).sigmoid()
+
+
+def make_canvas(
+    name: CanvasName,
+    shape: tuple[int, int, int, int],
+    generator: torch.Generator,
+    *,
+    pictures: Tensor | None = None,
+    decay: float = 1.0,
+    device: torch.device | None = None,
+) -> Canvas:
+    """A canvas by name for `shape` (B, C, H, W), from noise or from `pictures` of that shape. Raises InputError."""
+    if pictures is not None and tuple(pictures.shape) != shape:
+        raise InputError(f"the canvas is {shape} but the pictures it starts from are {tuple(pictures.shape)}")
+    given = None if pictures is None else pictures.to(device)
+    canvas: Canvas
+    if name == "pixels":
+        canvas = PixelCanvas.noise(shape, generator) if given is None else PixelCanvas.start(given)
+    elif name == "fourier":
+        canvas = FourierCanvas.noise(shape, generator, decay) if given is None else FourierCanvas.start(given, decay)
+    else:
+        canvas = PhaseCanvas.noise(shape, generator) if given is None else PhaseCanvas.start(given)
+    return canvas
+
+
+def pad_reflect(pictures: Tensor, margin: int) -> Tensor:
+    """Pictures with a mirrored margin, also where the margin is wider than the picture."""
+    while margin > 0:
+        width = min(margin, pictures.shape[2] - 1, pictures.shape[3] - 1)
+        if width == 0:
+            return F.pad(pictures, (margin,) * 4, mode="replicate")
+        pictures = F.pad(pictures, (width,) * 4, mode="reflect")
+        margin -= width
+    return pictures

@@ -1,0 +1,77 @@
+"""What a person sees on the terminal: results on stdout, progress and errors on stderr."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lanterna.events import STOP, Event, Listener, Started, Stepped
+
+__all__ = ["Stopper", "errors", "listener", "print_json", "results"]
+
+results = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout, for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+class Stopper:
+    """First Ctrl-C asks to stop after the step that runs; the second stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        errors.print("stopping after this step; Ctrl-C again stops at once")
+
+    @contextmanager
+    def installed(self) -> Iterator["Stopper"]:
+        """Listen for Ctrl-C inside the block; the previous handler is back afterwards."""
+        previous = signal.signal(signal.SIGINT, self._handle)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def listener(title: str, stopper: Stopper, *, quiet: bool) -> Iterator[Listener]:
+    """A listener that draws a bar with the time left and passes Ctrl-C on to the loop."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    progress = Progress(*columns, console=errors, disable=quiet)
+    task = progress.add_task(title, total=None)
+    # Drawn from the first event on: where the input is wrong, the error is all there is to see.
+    started = False
+
+    def listen(event: Event) -> Literal["stop"] | None:
+        nonlocal started
+        if isinstance(event, Started):
+            progress.update(task, total=event.steps)
+            progress.start()
+            started = True
+        elif isinstance(event, Stepped):
+            progress.update(task, completed=event.step)
+        return STOP if stopper.asked else None
+
+    try:
+        yield listen
+    finally:
+        if started:
+            progress.stop()

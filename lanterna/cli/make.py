@@ -1,0 +1,196 @@
+"""`visualize` and `replay`: the commands that make pictures."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from lanterna import pictures
+from lanterna.canvas import CanvasName
+from lanterna.cli.console import Stopper, errors, listener, print_json, results
+from lanterna.cli.options import Common, load_network, readable
+from lanterna.errors import InputError
+from lanterna.events import STOP, Event, Started, Stepped
+from lanterna.networks.network import Network
+from lanterna.provenance import describe, warnings_about
+from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
+
+__all__ = ["replay", "visualize"]
+
+
+def _recipe(file: Path | None, fields: dict[str, Any]) -> VisualizeRecipe:
+    """The recipe from a TOML file, with the flags that were given on top. Raises InputError."""
+    base: dict[str, Any] = {}
+    if file is not None:
+        try:
+            base = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"there is no recipe {file}; give a TOML file") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"{file} is not a recipe in TOML: {error}") from error
+    try:
+        return VisualizeRecipe.model_validate({**base, **{key: value for key, value in fields.items() if value is not None}})
+    except ValidationError as error:
+        raise InputError(readable(error)) from error
+
+
+def visualize(
+    network: str,
+    /,
+    *unit: str,
+    start: Annotated[str | None, Parameter(name="--from", help="noise, or a picture to start from [noise]")] = None,
+    size: Annotated[str | None, Parameter(help="side in pixels or HEIGHTxWIDTH [the network's own]")] = None,
+    steps: Annotated[int | None, Parameter(help="steps of ascent [256]")] = None,
+    canvas: Annotated[CanvasName | None, Parameter(help="what is optimised [fourier]")] = None,
+    diversity: Annotated[int | None, Parameter(help="pictures of each unit, pushed apart [1]")] = None,
+    minimize: Annotated[bool | None, Parameter(negative="--maximize", help="what the unit likes least")] = None,
+    lr: Annotated[float | None, Parameter(help="learning rate [the canvas's own]")] = None,
+    tv: Annotated[float | None, Parameter(help="weight of total variation [0]")] = None,
+    smooth: Annotated[float | None, Parameter(help="weight of the high-frequency penalty [0]")] = None,
+    shift: Annotated[float | None, Parameter(help="how far views are moved, in pixels [16]")] = None,
+    rotate: Annotated[float | None, Parameter(help="how far views are turned, in degrees [15]")] = None,
+    zoom: Annotated[float | None, Parameter(help="views are enlarged or reduced by up to this factor [1.2]")] = None,
+    seed: Annotated[int | None, Parameter(help="decides all chance [0]")] = None,
+    strip: Annotated[bool, Parameter(negative=(), help="show the way from start to end")] = False,
+    singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("visualize.png"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    arch: Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")] = None,
+    common: Common | None = None,
+) -> int:
+    """Pictures that excite each UNIT: LAYER:CHANNEL, LAYER:CHANNEL@ROW,COLUMN, LAYER:0-5, or logits:CLASS.
+
+    Example: lanterna visualize efficientnet_lite0 "logits:sea lion" --out sealion.png
+    """
+    common = common or Common()
+    fields = {
+        "units": unit or None, "start": start, "size": size, "steps": steps, "canvas": canvas, "diversity": diversity,
+        "minimize": minimize, "lr": lr, "tv": tv, "smooth": smooth, "shift": shift, "rotate": rotate, "zoom": zoom,
+        "seed": seed,
+    }  # fmt: skip
+    chosen = _recipe(recipe, fields)
+    pictures.check_writable(out)
+    net = load_network(network, common, arch)
+    return _make(chosen, net, common, out, {"strip": strip, "singles": singles, "arch": arch})
+
+
+def _can_save(net: Network) -> None:
+    if net.channels not in (1, 3):
+        raise InputError(
+            f"{net.name} takes {net.channels} channels; pictures are saved with 1 or 3, so use Network.visualize in Python"
+        )
+
+
+def _run(recipe: VisualizeRecipe, net: Network, common: Common, until: int | None) -> Visualization:
+    """The run with its bar; `until` ends it after so many steps, as the user once did."""
+    _can_save(net)
+    stopper = Stopper()
+    with stopper.installed(), listener("visualize", stopper, quiet=common.quiet) as listen:
+
+        def listen_until(event: Event) -> Literal["stop"] | None:
+            asked = listen(event)
+            return STOP if isinstance(event, Started | Stepped) and _done(event) == until else asked
+
+        return run(recipe, net, listen_until)
+
+
+def _done(event: Started | Stepped) -> int:
+    return event.step if isinstance(event, Stepped) else 0
+
+
+def _shown(result: Visualization, *, strip: bool) -> Any:
+    """The picture that is saved: bare for one unit, else a sheet."""
+    if strip:
+        rows = [frame for i in range(len(result.pictures)) for frame in result.strip[:, i].expand(-1, 3, -1, -1)]
+        before = [f"step {step}" for step in result.strip_steps[:-1]]
+        captions = [text for caption in result.captions() for text in (*before, caption)]
+        return pictures.sheet(rows, captions, columns=len(result.strip))
+    return result.sheet() if len(result.pictures) > 1 else result.pictures
+
+
+def _make(
+    recipe: VisualizeRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
+) -> int:
+    result = _run(recipe, net, common, until)
+    record = describe(recipe, net, options)
+    if result.stopped:
+        record["stopped_after"] = result.steps
+    files = [pictures.save(_shown(result, strip=bool(options["strip"])), out, recipe=record)]
+    if options["singles"]:
+        for i, picture in enumerate(result.pictures):
+            single = out.with_name(f"{out.stem}-{i:03d}{out.suffix}")
+            files.append(pictures.save(picture, single, recipe={**record, "single": i}))
+    if common.json:
+        print_json({"recipe": record, "outputs": [str(file) for file in files], **_numbers(result)})
+    else:
+        _report(result, files)
+    return 130 if result.stopped else 0
+
+
+def _numbers(result: Visualization) -> dict[str, Any]:
+    return {
+        "units": [unit.title for unit in result.units],
+        "activation": list(result.activation),
+        "start_activation": list(result.start_activation),
+        "sample_activation": None if result.sample_activation is None else list(result.sample_activation),
+        "dead": list(result.dead),
+        "steps": result.steps,
+        "stopped": result.stopped,
+    }
+
+
+def _report(result: Visualization, files: list[Path]) -> None:
+    samples = result.sample_activation or (None,) * len(result.units)
+    for unit, end, start, real, dead in zip(
+        result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    ):
+        beside = "" if real is None else f", best sample picture {real:.2f}"
+        note = "  DEAD: no gradient ever reached it" if dead else ""
+        results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{beside}){note}", markup=False)
+    for file in files:
+        results.print(str(file), markup=False)
+
+
+def replay(
+    picture: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("replay.png"),
+    common: Common | None = None,
+) -> int:
+    """Make PICTURE again from the recipe that is inside it: same machine, same thread count, same bits.
+
+    Example: lanterna replay sealion.png --out again.png
+    """
+    common = common or Common()
+    record = pictures.read_recipe(picture)
+    pictures.check_writable(out)
+    if os.path.realpath(out) == os.path.realpath(picture):
+        raise InputError(f"--out {out} is the picture itself; give another name")
+    try:
+        recipe = VisualizeRecipe.model_validate(record["recipe"])
+        spec = str(record["network"]["source"])
+        options = {"strip": False, "arch": None, **record["options"], "singles": False}
+    except ValidationError as error:
+        raise InputError(f"{picture} has a recipe of another version: {readable(error)}") from error
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{picture} has a recipe that can't be replayed; it lacks a part: {error}") from error
+    net = load_network(spec, common, options["arch"])
+    for warning in warnings_about(record, recipe, net):
+        errors.print(f"warning: {warning}", markup=False)
+    if "single" in record:
+        return _replay_single(recipe, net, common, out, record)
+    return _make(recipe, net, common, out, options, record.get("stopped_after"))
+
+
+def _replay_single(recipe: VisualizeRecipe, net: Network, common: Common, out: Path, record: dict[str, Any]) -> int:
+    result = _run(recipe, net, common, record.get("stopped_after"))
+    file = pictures.save(result.pictures[int(record["single"])], out, recipe=record)
+    if common.json:
+        print_json({"recipe": record, "outputs": [str(file)], **_numbers(result)})
+    else:
+        results.print(str(file), markup=False)
+    return 130 if result.stopped else 0

@@ -1,0 +1,60 @@
+"""Flags that several commands share, and how a failure becomes one line and an exit code."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from lanterna.errors import InputError
+from lanterna.networks.network import Network
+from lanterna.networks.sources import load
+
+__all__ = ["Common", "load_network", "readable"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Flags of every command."""
+
+    json: Annotated[bool, Parameter(negative=(), help="print one JSON object to stdout")] = False
+    quiet: Annotated[bool, Parameter(negative=(), help="no progress")] = False
+    device: Annotated[str, Parameter(help="cpu, cuda or mps")] = "cpu"
+    threads: Annotated[int | None, Parameter(help="threads for computing; by default as many as cores")] = None
+
+    def apply(self) -> None:
+        """Set the number of threads: only the command line does so, never the library."""
+        if self.threads is not None:
+            if self.threads < 1:
+                raise InputError(f"--threads {self.threads} is too few; give 1 or more")
+            torch.set_num_threads(self.threads)
+
+
+def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
+    """The network on the device asked for. Raises InputError where there is no such device."""
+    common.apply()
+    network = load(spec, arch=arch)
+    if common.device == "cpu":
+        return network
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(common.device.split(":")[0], False):
+        here = ", ".join(["cpu", *(name for name, is_there in available.items() if is_there)])
+        raise InputError(f"device {common.device!r} is not on this machine; it has: {here}")
+    return network.to(common.device)
+
+
+def readable(error: ValidationError) -> str:
+    """One line for each field that is wrong: which, what was given, what is allowed."""
+    lines: list[str] = []
+    for part in error.errors():
+        name = ".".join(str(place) for place in part["loc"]) or "recipe"
+        if name == "units" and part["type"] in ("missing", "too_short"):
+            lines.append("no unit was given; a unit is LAYER:CHANNEL, such as logits:0")
+            continue
+        flag = {"start": "--from", "units": "UNIT"}.get(name, f"--{name.replace('_', '-')}")
+        given: Any = part.get("input")
+        allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"]
+        lines.append(f"{flag} {given!r}: {allowed[0].lower()}{allowed[1:]}")
+    return "; ".join(lines)

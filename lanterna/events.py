@@ -1,0 +1,52 @@
+"""What a run tells while it runs. The library never prints: bars, pages and logs are listeners.
+
+A listener that returns `STOP` ends the run within one step; the run then returns what it has.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from torch import Tensor
+
+__all__ = ["STOP", "Done", "Event", "Listener", "Preview", "Started", "Stepped"]
+
+STOP: Final = "stop"
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run begins: `steps` is how many it will take."""
+
+    steps: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One step is done. `values` (B,) is the objective, still on its device: reading it waits for the device."""
+
+    step: int
+    steps: int
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The pictures (B, C, H, W) in [0, 1] as they are now."""
+
+    step: int
+    steps: int
+    pictures: Tensor
+
+
+@dataclass(frozen=True)
+class Done:
+    """The run has ended after `step` steps; `stopped` where a listener asked for it."""
+
+    step: int
+    stopped: bool
+
+
+Event = Started | Stepped | Preview | Done
+Listener = Callable[[Event], Literal["stop"] | None]

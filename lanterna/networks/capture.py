@@ -1,0 +1,125 @@
+"""Reading layers of a live module, and leaving it as it was found."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+__all__ = ["Capture", "capture", "first_tensor", "frozen", "split_call"]
+
+
+class _StopForward(Exception):  # noqa: N818 - control flow, not an error: nothing below the deepest layer is run
+    pass
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The tensor in a module's output: itself, or the first one in a tuple, list or mapping."""
+    if isinstance(output, Tensor):
+        return output
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, Sequence) else ()
+    for part in parts:
+        if not isinstance(part, str) and (tensor := first_tensor(part)) is not None:
+            return tensor
+    return None
+
+
+def split_call(layer: str) -> tuple[str, int | None]:
+    """'relu#2' is the second call of the module 'relu'; 'relu' alone, its last call (None)."""
+    name, mark, call = layer.partition("#")
+    return name, int(call) if mark else None
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradient for weights; every flag is as it was afterwards, also on error."""
+    modes = [(part, part.training) for part in module.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    try:
+        module.eval()
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+class Capture:
+    """The layers of one module, read by forward passes that stop at the deepest of them.
+
+    `calls` says how often each module runs in one forward pass (from `probe`), `rewritten` which outputs a later
+    in-place operation changes, so that they are copied when they pass by.
+    """
+
+    def __init__(self, module: nn.Module, layers: Sequence[str], calls: Mapping[str, int], rewritten: set[str]) -> None:
+        self._module = module
+        self._wanted: dict[str, dict[int, list[str]]] = {}
+        for layer in layers:
+            name, call = split_call(layer)
+            self._wanted.setdefault(name, {}).setdefault(call or calls[name], []).append(layer)
+        self._total = sum(len(by_call) for by_call in self._wanted.values())
+        self._rewritten = rewritten
+        self._count: dict[str, int] = {}
+        self._found: dict[str, Tensor] = {}
+        self._seen = 0
+
+    def install(self) -> list[RemovableHandle]:
+        """Hook the modules that are wanted, and no others."""
+        parts = dict(self._module.named_modules())
+        return [parts[name].register_forward_hook(self._hook(name)) for name in self._wanted]
+
+    def _hook(self, name: str) -> Any:
+        wanted = self._wanted[name]
+
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            self._count[name] = self._count.get(name, 0) + 1
+            layers = wanted.get(self._count[name])
+            if layers is None:
+                return
+            tensor = first_tensor(output)
+            if tensor is not None:
+                key = f"{name}#{self._count[name]}"
+                tensor = tensor.clone() if key in self._rewritten else tensor
+                self._found.update(dict.fromkeys(layers, tensor))
+            self._seen += 1
+            if self._seen == self._total:
+                raise _StopForward
+
+        return hook
+
+    def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Run `inputs` (already preprocessed) and return the layers asked for, each (B, C, ...)."""
+        self._count, self._found, self._seen = {}, {}, 0
+        # The module stops half-way on purpose; nothing of the exception leaves this call.
+        with suppress(_StopForward):
+            self._module(inputs)
+        found, self._found = self._found, {}
+        return found
+
+
+@contextmanager
+def capture(
+    module: nn.Module, layers: Sequence[str], calls: Mapping[str, int] | None = None, rewritten: set[str] | None = None
+) -> Iterator[Capture]:
+    """Read `layers` of `module` by name; hooks and flags are as they were afterwards, also on error.
+
+    The user's own hooks stay and run. Without `calls`, each module is taken to run once in a pass.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    >>> with capture(net, ["1"]) as read:
+    ...     read(torch.zeros(1, 3, 8, 8))["1"].shape
+    torch.Size([1, 4, 6, 6])
+    """
+    names = {split_call(layer)[0] for layer in layers}
+    reader = Capture(module, layers, calls or dict.fromkeys(names, 1), rewritten or set())
+    with frozen(module):
+        handles = reader.install()
+        try:
+            yield reader
+        finally:
+            for handle in handles:
+                handle.remove()

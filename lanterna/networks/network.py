@@ -1,0 +1,293 @@
+"""A network to look at: a module with its own preprocessing, labels and layers, ready to be read at any depth."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lanterna.errors import InputError, NetworkError, UnknownNameError
+from lanterna.networks.capture import Capture, frozen, split_call
+from lanterna.networks.fold import fold
+from lanterna.networks.preprocessing import Preprocessing
+from lanterna.networks.probe import Call, Probe, View, probe
+
+if TYPE_CHECKING:
+    from lanterna.techniques.visualize import Visualization
+
+__all__ = ["LOGITS", "Layer", "Network", "Prediction"]
+
+# The name of the module's own output, where a class is a unit.
+LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as `lanterna layers` lists it.
+
+    `shape` is that of the output without the batch: (channels, height, width) or (channels,). `receptive_field` is the
+    (height, width) in pixels that one position sees, None where it sees the whole picture; `stride` the distance in
+    pixels between neighbouring positions. `view` places the field exactly: see `probe.Axis`.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    receptive_field: tuple[int, int] | None
+    stride: tuple[float, float] | None
+    parameters: int
+    view: View = None
+
+    @property
+    def channels(self) -> int:
+        """How many units the layer has."""
+        return self.shape[0]
+
+    @classmethod
+    def from_call(cls, call: Call, name: str) -> "Layer":
+        """A layer out of what the probe saw."""
+        field = stride = None
+        if call.view is not None:
+            rows, columns = call.view
+            field, stride = (rows.size, columns.size), (rows.stride, columns.stride)
+        return cls(name, call.kind, call.shape, field, stride, call.parameters, call.view)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class the network sees: its index, label and softmax probability in [0, 1]."""
+
+    index: int
+    label: str
+    probability: float
+
+
+class Network:
+    """A frozen network with its preprocessing. Make one with `lanterna.load` or `Network.wrap`."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        name: str,
+        preprocessing: Preprocessing,
+        labels: Sequence[str] = (),
+        weights_sha256: str = "",
+        source: str = "",
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.preprocessing = preprocessing
+        self.labels = tuple(labels)
+        self.weights_sha256 = weights_sha256
+        self.source = source or name
+        self._optimised: dict[frozenset[str], nn.Module] = {}
+
+    @classmethod
+    def wrap(
+        cls,
+        module: nn.Module,
+        *,
+        name: str = "network",
+        preprocessing: Preprocessing | None = None,
+        labels: Sequence[str] = (),
+        weights_sha256: str = "",
+        source: str = "",
+    ) -> "Network":
+        """Any `nn.Module` that takes a picture; your module itself is neither changed nor kept: a copy is.
+
+        The input size, channels, mean and std are those of `preprocessing`; without it pictures go in as they are, sRGB in
+        [0, 1], at 224 px. Raises NetworkError where a weight is NaN or infinite.
+
+        >>> net = Network.wrap(nn.Conv2d(3, 8, 3), preprocessing=Preprocessing(size=(32, 32)))
+        >>> net.layers()[-1].shape
+        (8, 30, 30)
+        """
+        for tensor_name, tensor in module.state_dict().items():
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise NetworkError(
+                    f"the weights of {name} have NaN or infinite values, first in {tensor_name!r}; all must be finite"
+                )
+        clone = copy.deepcopy(module).eval().requires_grad_(False)
+        chosen = preprocessing or Preprocessing()
+        return cls(clone, name=name, preprocessing=chosen, labels=labels, weights_sha256=weights_sha256, source=source)
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}, {self.input_size[0]}x{self.input_size[1]}, {len(self.layers())} layers)"
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures the network was made for."""
+        return self.preprocessing.size
+
+    @property
+    def channels(self) -> int:
+        """Channels of the canvas that is optimised for this network: 1 for a grey network, else 3 or its own number."""
+        return self.preprocessing.channels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((tensor.device for tensor in self.module.parameters()), torch.device("cpu"))
+
+    def to(self, device: str | torch.device) -> "Network":
+        """The same network on another device."""
+        moved = copy.copy(self)
+        moved.module = copy.deepcopy(self.module).to(device)
+        moved._optimised = {}
+        return moved
+
+    # -- layers --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _probe(self) -> Probe:
+        size = self.input_size
+        picture = torch.full((1, self.channels, *size), 0.5, device=self.device)
+        try:
+            return probe(self.module, self.preprocessing.apply(picture))
+        except RuntimeError as error:
+            raise NetworkError(
+                f"{self.name} can't take a picture of {size[0]}x{size[1]} with {self.channels} channels: "
+                f"{str(error).splitlines()[0]}; give its preprocessing the right size and channels"
+            ) from error
+
+    @cached_property
+    def _layers(self) -> dict[str, Layer]:
+        counts, layers = self._probe.counts, {}
+        for call in self._probe.calls:
+            if call.kind == "Identity" or not call.shape:
+                continue
+            if not call.name:
+                layers[LOGITS] = Layer.from_call(call, LOGITS)
+                continue
+            name = call.name if counts[call.name] == 1 else f"{call.name}#{call.number}"
+            layers[name] = Layer.from_call(call, name)
+        return layers
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer that runs, in order; a module that runs twice is `name#1` and `name#2`. The output is `logits`."""
+        return tuple(self._layers.values())
+
+    def layer(self, name: str) -> Layer:
+        """One layer by name; the name of a reused module without `#` is its last call. Raises UnknownNameError."""
+        found = self._layers.get(name) or self._layers.get(f"{name}#{self._probe.counts.get(name, 0)}")
+        if found is None:
+            hint = f"`lanterna layers {self.source}` lists all"
+            raise UnknownNameError("layer", name, self._layers, where=self.name, hint=hint)
+        return found
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _optimise(self, keep: frozenset[str]) -> nn.Module:
+        """The module as it is run: normalisations folded, weights laid out for convolutions on pixels (exact to rounding)."""
+        relevant = keep & {conv for conv, _ in self._probe.foldable}
+        if relevant not in self._optimised:
+            folded = fold(self.module, self._probe.foldable, relevant)
+            self._optimised[relevant] = folded.to(memory_format=torch.channels_last)
+        return self._optimised[relevant]
+
+    @contextmanager
+    def reading(self, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+        """A function from public pictures (B, 3, H, W) to `layers`; it runs no deeper than the deepest of them.
+
+        Gradients reach the pictures and never the weights. Raises UnknownNameError.
+        """
+        names = {name: "" if name == LOGITS else self.layer(name).name for name in layers}
+        module = self._optimise(frozenset(split_call(name)[0] for name in names.values()))
+        reader = Capture(module, list(names.values()), self._probe.counts, self._probe.rewritten)
+
+        def read(pictures: Tensor) -> dict[str, Tensor]:
+            inputs = self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last)
+            found = reader(inputs)
+            return {name: found[inner] for name, inner in names.items()}
+
+        with frozen(module):
+            handles = reader.install()
+            try:
+                yield read
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    def capture(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The features of `pictures` (B, 3, H, W) at `layers`, each (B, channels, ...), without gradient."""
+        self.check_size((pictures.shape[2], pictures.shape[3]), layers)
+        with self.reading(layers) as read, torch.no_grad():
+            return {name: features.clone() for name, features in read(pictures.to(self.device)).items()}
+
+    def check_size(self, size: tuple[int, int], layers: Sequence[str]) -> None:
+        """Raise NetworkError where pictures of `size` (height, width) are too small for the network up to `layers`."""
+        smallest = self.preprocessing.min_size
+        if min(size) < smallest:
+            raise NetworkError(
+                f"a picture of {size[0]}x{size[1]} is too small for {self.name}; the least is {smallest}x{smallest}"
+            )
+        if size == self.input_size:
+            return
+        try:
+            with self.reading(layers) as read, torch.no_grad():
+                found = read(torch.full((1, self.channels, *size), 0.5, device=self.device))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise NetworkError(
+                f"{self.name} can't take a picture of {size[0]}x{size[1]} ({reason}); it was made for "
+                f"{self.input_size[0]}x{self.input_size[1]}"
+            ) from error
+        if any(features.numel() == 0 for features in found.values()):
+            raise NetworkError(f"a picture of {size[0]}x{size[1]} is too small for {self.name}: nothing is left of it")
+
+    def logits(self, pictures: Tensor) -> Tensor:
+        """The output (B, classes) for `pictures` (B, 3, H, W) at their own size; with gradient to the pictures."""
+        with self.reading([LOGITS]) as read:
+            return read(pictures)[LOGITS]
+
+    def classify(self, pictures: Tensor, top: int = 5) -> list[list[Prediction]]:
+        """The `top` classes of each picture (B, 3, H, W), best first, after the network's own resize and crop."""
+        if len(self._layers[LOGITS].shape) != 1:
+            raise NetworkError(
+                f"{self.name} is not a classifier: its output is {self._layers[LOGITS].shape}, not one number a class"
+            )
+        with torch.no_grad():
+            fitted = self.preprocessing.fit(pictures.to(self.device))
+            probabilities = self.logits(fitted).softmax(1)
+        best = probabilities.topk(min(top, probabilities.shape[1]))
+        return [
+            [
+                Prediction(int(index), self.label(int(index)), float(value))
+                for value, index in zip(values, indices, strict=True)
+            ]
+            for values, indices in zip(best.values, best.indices, strict=True)
+        ]
+
+    def label(self, index: int) -> str:
+        """The name of a class, or 'class 7' where the network has no labels."""
+        return self.labels[index] if index < len(self.labels) else f"class {index}"
+
+    def class_index(self, name: str) -> int:
+        """A class by number or by any unambiguous part of its name. Raises UnknownNameError or InputError (candidates)."""
+        classes = self._layers[LOGITS].channels
+        if name.lstrip("-").isdigit():
+            index = int(name)
+            if not 0 <= index < classes:
+                raise InputError(f"class {index} is out of range; {self.name} has classes 0 to {classes - 1}")
+            return index
+        wanted = name.strip().lower()
+        exact = [i for i, label in enumerate(self.labels) if label.lower() == wanted]
+        found = exact or [i for i, label in enumerate(self.labels) if wanted and wanted in label.lower()]
+        if not found:
+            hint = "classes are given by name or number" if self.labels else "it has no labels: give a number"
+            raise UnknownNameError("class", name, [label.lower() for label in self.labels], where=self.name, hint=hint)
+        if len(found) > 1:
+            listed = ", ".join(f"{self.labels[i]} ({i})" for i in found[:12]) + (", ..." if len(found) > 12 else "")
+            raise InputError(f"class {name!r} could be any of {len(found)}: {listed}; give one by number or full name")
+        return found[0]
+
+    def visualize(self, *units: str, **fields: Any) -> "Visualization":
+        """Pictures that excite `units`, such as "blocks.4:12" or "logits:sea lion"; see `VisualizeRecipe` for the fields."""
+        from lanterna.techniques.visualize import VisualizeRecipe, run
+
+        return run(VisualizeRecipe(units=units, **fields), self)

@@ -1,0 +1,59 @@
+"""Redirected ReLU: a way for gradient through units that are off, after Lucid's redirected_relu_grad.
+
+A unit that is off for the starting picture passes no gradient, and ascent from there stays grey. While `redirected_relu` is
+active, a ReLU whose whole gradient is zero for a picture lets through what would push its input up.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["RedirectedReLU"]
+
+
+class _Redirect(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, ceiling: float) -> Tensor:
+        ctx.save_for_backward(inputs)
+        ctx.ceiling = ceiling
+        return inputs.clamp(0.0, ceiling)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (inputs,) = ctx.saved_tensors
+        grad = grads[0]
+        plain = grad * ((inputs > 0) & (inputs < ctx.ceiling))
+        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (inputs.ndim - 1))
+        # The loop minimises: a negative gradient is the one that pushes the input up.
+        upward = grad.clamp(max=0) * (inputs <= 0)
+        return torch.where(blocked, upward, plain), None
+
+
+# Modules (nn.ReLU, nn.ReLU6) call these functionals, so they are caught as well.
+_CEILING: dict[Callable[..., Any], float] = {
+    F.relu: float("inf"),
+    F.relu_: float("inf"),
+    torch.relu: float("inf"),
+    torch.relu_: float("inf"),
+    Tensor.relu: float("inf"),
+    Tensor.relu_: float("inf"),
+    F.relu6: 6.0,
+}
+
+
+class RedirectedReLU(TorchFunctionMode):
+    """Active inside `with RedirectedReLU():`, in this thread, for modules and functionals; nothing is patched."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        inputs = args[0] if args else kwargs.get("input")
+        ceiling = _CEILING.get(func)
+        if func is F.hardtanh and kwargs.get("min_val", args[1] if len(args) > 1 else None) == 0.0:
+            ceiling = float(kwargs.get("max_val", args[2] if len(args) > 2 else 1.0))
+        if ceiling is None or not isinstance(inputs, Tensor) or not inputs.requires_grad:
+            return func(*args, **kwargs)
+        return _Redirect.apply(inputs, ceiling)

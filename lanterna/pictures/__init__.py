@@ -1,0 +1,23 @@
+"""Image in, image out: load, save with its recipe, contact sheets, sample pictures.
+
+A picture is a float32 tensor (1, 3, H, W), sRGB in [0, 1].
+"""
+
+from lanterna.pictures.read import digest, from_array, load, to_pil
+from lanterna.pictures.samples import sample, samples
+from lanterna.pictures.sheet import sheet
+from lanterna.pictures.write import check_writable, read_recipe, save, to_png_bytes
+
+__all__ = [
+    "check_writable",
+    "digest",
+    "from_array",
+    "load",
+    "read_recipe",
+    "sample",
+    "samples",
+    "save",
+    "sheet",
+    "to_pil",
+    "to_png_bytes",
+]

@@ -1,0 +1,162 @@
+"""Reading pictures: a file, a sample's name or an array becomes a float32 tensor (1, 3, H, W), sRGB in [0, 1]."""
+
+import difflib
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lanterna.errors import PictureError
+from lanterna.pictures.decode import opened, to_floats
+from lanterna.pictures.samples import samples
+
+__all__ = ["as_picture", "digest", "from_array", "load", "read_bytes", "to_pil"]
+
+
+def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tensor:
+    """Reads a picture as people see it: upright, on white, in sRGB, the first frame of an animation.
+
+    `path` is a file, or the name of a sample picture (`lanterna.pictures.samples()`) where no file has that name.
+    `size` in pixels: a number is the longer side; (height, width) is exact, after a central crop to that aspect ratio.
+    Resizing is bicubic and antialiased.
+
+    Gives float32 (1, 3, H, W), sRGB in [0, 1]. Raises PictureError for a file that is missing, empty, truncated, not a
+    picture, or has more pixels than Pillow's limit, and for a size that is not positive or beyond that limit.
+
+    >>> load("chelsea", size=(224, 224)).shape
+    torch.Size([1, 3, 224, 224])
+    """
+    _check_size(size)
+    content = read_bytes(path)
+    with opened(content, str(path)) as image:
+        floats = to_floats(image, str(path))
+    return _resize(_as_tensor(floats), size)
+
+
+def digest(path: str | Path) -> str:
+    """The SHA-256 of the file's bytes, in hexadecimal: what a recipe says about a picture that went in.
+
+    Finds files and sample names as `load` does, and raises PictureError where there is none.
+    """
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def from_array(array: NDArray[np.generic] | Image.Image) -> Tensor:
+    """A picture from a numpy array (H, W), (H, W, 1) or (H, W, 3), or from a PIL image of any mode.
+
+    Integers are 8 or 16 bits wide, unsigned; floats lie in [0, 1]; booleans are black and white.
+    Gives float32 (1, 3, H, W). Raises PictureError for any other array.
+    """
+    if isinstance(array, Image.Image):
+        return _as_tensor(to_floats(array, "image"))
+    grey = array[..., None] if array.ndim == 2 else array
+    if grey.ndim != 3 or grey.shape[2] not in (1, 3) or 0 in grey.shape:
+        raise PictureError(f"an array of shape {array.shape} is not a picture; (H, W), (H, W, 1) and (H, W, 3) are")
+    if grey.dtype in (np.uint8, np.uint16):
+        values = grey.astype(np.float32) / np.float32(255 if grey.dtype == np.uint8 else 65535)
+    elif grey.dtype == np.bool_ or np.issubdtype(grey.dtype, np.floating):
+        values = grey.astype(np.float32)
+    else:
+        raise PictureError(f"an array of {array.dtype} is not a picture; bool, uint8, uint16 and floats in [0, 1] are")
+    # Written so that NaN fails too.
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise PictureError(f"an array with values from {values.min()} to {values.max()} is not a picture; [0, 1] is allowed")
+    return _as_tensor(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values)
+
+
+def to_pil(picture: Tensor) -> Image.Image:
+    """The picture, (1, 3, H, W) or (3, H, W) in [0, 1], as an 8-bit RGB PIL image; values are rounded, and clamped to [0, 1].
+
+    Raises PictureError for another shape, for integers and for values that are not finite.
+    """
+    values = as_picture(picture)[0].clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def as_picture(picture: Tensor) -> Tensor:
+    """Checks one picture, (1, 3, H, W) or (3, H, W); gives it as float32 (1, 3, H, W) on the CPU, without gradient."""
+    batch = len(picture) if picture.ndim == 4 else 1
+    if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or picture.numel() == 0 or batch != 1:
+        several = "; for several pictures make a sheet" if batch > 1 else ""
+        raise PictureError(f"a tensor {tuple(picture.shape)} is not one picture; (1, 3, H, W) and (3, H, W) are{several}")
+    if not picture.is_floating_point():
+        raise PictureError(f"a picture of {picture.dtype} is not allowed; pictures are floats in [0, 1]")
+    values = picture.detach().to(device="cpu", dtype=torch.float32).reshape(1, *picture.shape[-3:])
+    if not bool(values.isfinite().all()):
+        raise PictureError("the picture has values that are not finite (NaN or infinity); pictures are floats in [0, 1]")
+    return values
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a picture's file, or of a sample by name; PictureError says why there are none."""
+    try:
+        file = Path(path).expanduser()
+        # Bare names only: "./chelsea" means the file. A folder called chelsea is no picture.
+        shipped = samples() if Path(path).name == str(path) else {}
+        if str(path) in shipped and not file.is_file():
+            file = shipped[str(path)]
+        if file.is_dir():
+            raise PictureError(f"picture {str(path)!r} is a folder; give one file in it")
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise PictureError(_missing(str(path), file, list(shipped))) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise PictureError(f"picture {str(path)!r} can't be read: {reason}") from error
+
+
+def _missing(given: str, file: Path, shipped: list[str]) -> str:
+    message = f"picture {given!r} does not exist"
+    if not file.parent.is_dir():
+        return f"{message}; there is no folder {str(file.parent)!r}"
+    try:
+        names = [entry.name for entry in file.parent.iterdir() if entry.is_file()]
+    except OSError:
+        names = []
+    # Case and suffix are the usual slips: cat.JPG, cat.jpeg.
+    spelled = {name.lower(): name for name in [*shipped, *names]}
+    matches = [spelled[match] for match in difflib.get_close_matches(file.name.lower(), spelled, n=3, cutoff=0.5)]
+    folder = "" if str(file.parent) == "." else f" in {str(file.parent)!r}"
+    if matches:
+        return f"{message}; did you mean " + " or ".join(repr(match) for match in matches) + f"{folder}?"
+    samples_hint = "; the samples are: " + ", ".join(shipped) if shipped else ""
+    return f"{message}; nothing{folder or ' in this folder'} has a similar name{samples_hint}"
+
+
+def _as_tensor(floats: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.array(floats.transpose(2, 0, 1), dtype=np.float32, order="C"))[None]
+
+
+def _check_size(size: int | tuple[int, int] | None) -> None:
+    if size is None:
+        return
+    sides = (size, size) if isinstance(size, int) else size
+    limit = Image.MAX_IMAGE_PIXELS
+    if len(sides) != 2 or any(side < 1 for side in sides):
+        raise PictureError(f"size {size} is not allowed; it is the longer side, or (height, width), in pixels from 1 on")
+    if limit is not None and sides[0] * sides[1] > limit:
+        raise PictureError(f"size {size} is {sides[0] * sides[1]:,} pixels; at most {limit:,} are allowed")
+
+
+def _resize(picture: Tensor, size: int | tuple[int, int] | None) -> Tensor:
+    if size is None:
+        return picture
+    height, width = picture.shape[-2:]
+    if isinstance(size, int):
+        longer = max(height, width)
+        target = (max(1, round(height * size / longer)), max(1, round(width * size / longer)))
+    else:
+        target = size
+        crop_height = min(height, max(1, round(width * size[0] / size[1])))
+        crop_width = min(width, max(1, round(height * size[1] / size[0])))
+        top, left = (height - crop_height) // 2, (width - crop_width) // 2
+        picture = picture[..., top : top + crop_height, left : left + crop_width]
+    if picture.shape[-2:] != target:
+        # Bicubic overshoots at edges, out of [0, 1].
+        picture = F.interpolate(picture, size=target, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    return picture.contiguous()

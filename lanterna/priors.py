@@ -1,0 +1,51 @@
+"""What natural pictures are like, as penalties: objectives of the picture itself, to be subtracted."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from lanterna.objectives import PICTURE, Objective
+
+__all__ = ["alpha_norm", "high_frequency", "l1", "l2", "total_variation"]
+
+
+def _prior(name: str, value: Callable[[Tensor], Tensor]) -> Objective:
+    return Objective(lambda features: value(features[PICTURE]), frozenset([PICTURE]), name)
+
+
+def total_variation(power: float = 1.0) -> Objective:
+    """Mean over pixels of (dx^2 + dy^2) ** (power / 2); power 1 keeps edges, 2 is smooth (Mahendran and Vedaldi 2015)."""
+
+    def value(pictures: Tensor) -> Tensor:
+        dx = (pictures[..., :-1, 1:] - pictures[..., :-1, :-1]).square()
+        dy = (pictures[..., 1:, :-1] - pictures[..., :-1, :-1]).square()
+        # The root has no slope at zero, where flat regions are.
+        return ((dx + dy + 1e-8) ** (power / 2)).flatten(1).mean(1)
+
+    return _prior(f"tv{power:g}", value)
+
+
+def alpha_norm(alpha: float = 6.0) -> Objective:
+    """Mean of |picture - grey| ** alpha: keeps values off the ends (Mahendran and Vedaldi 2015, alpha 6)."""
+    return _prior(f"alpha{alpha:g}", lambda pictures: (pictures - 0.5).abs().pow(alpha).flatten(1).mean(1))
+
+
+def l1() -> Objective:
+    """Mean distance to grey: leaves grey what nothing asks for."""
+    return _prior("l1", lambda pictures: (pictures - 0.5).abs().flatten(1).mean(1))
+
+
+def l2() -> Objective:
+    """Mean squared distance to grey."""
+    return _prior("l2", lambda pictures: (pictures - 0.5).square().flatten(1).mean(1))
+
+
+def high_frequency() -> Objective:
+    """Mean squared Laplacian: what grain has and shapes have not."""
+
+    def value(pictures: Tensor) -> Tensor:
+        inner = pictures[..., 1:-1, 1:-1]
+        around = pictures[..., :-2, 1:-1] + pictures[..., 2:, 1:-1] + pictures[..., 1:-1, :-2] + pictures[..., 1:-1, 2:]
+        return (inner - around / 4).square().flatten(1).mean(1)
+
+    return _prior("high_frequency", value)

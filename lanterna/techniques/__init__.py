@@ -1,0 +1,1 @@
+"""One file each: what can be done with a network."""

@@ -1,0 +1,258 @@
+"""What excites a unit: start from noise, or from any picture, and change it until the unit fires.
+
+Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017; Erhan et al., "Visualizing Higher-Layer Features of a
+Deep Network", 2009.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.ascent import Ascent, ascend
+from lanterna.canvas import CanvasName, make_canvas, pad_reflect
+from lanterna.errors import InputError, LanternaError, OutOfMemoryError
+from lanterna.events import Event, Listener, Preview
+from lanterna.jitter import Jitter, middle
+from lanterna.networks.network import LOGITS, Network
+from lanterna.objectives import PICTURE, Objective, diversity, each
+from lanterna.priors import high_frequency, total_variation
+from lanterna.techniques.units import Unit, parse_units
+
+__all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
+
+STRIP_PICTURES = 6
+
+
+class VisualizeRecipe(BaseModel):
+    """All that decides the pictures; the same recipe gives the same bits on the same machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    technique: Literal["visualize"] = "visualize"
+    schema_version: Literal[1] = 1
+    units: Annotated[tuple[str, ...], Field(min_length=1, description="LAYER:CHANNEL[@ROW,COLUMN], LAYER:0-5, logits:NAME")]
+    start: Annotated[str, Field(description="noise, or a picture to start from")] = "noise"
+    size: Annotated[str | None, Field(description="side in pixels, or HEIGHTxWIDTH; by default the network's own")] = None
+    steps: Annotated[int, Field(ge=0, le=100_000, description="steps of ascent; 0 gives the start")] = 256
+    canvas: Annotated[CanvasName, Field(description="what is optimised")] = "fourier"
+    diversity: Annotated[int, Field(ge=1, le=64, description="pictures of each unit, pushed apart")] = 1
+    minimize: Annotated[bool, Field(description="what the unit likes least")] = False
+    lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
+    tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
+    smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 0.0
+    shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 16.0
+    rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 15.0
+    zoom: Annotated[float, Field(ge=1, le=4, description="views are enlarged or reduced by up to this factor")] = 1.2
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
+
+
+@dataclass(frozen=True)
+class Visualization:
+    """Pictures (B, 3, H, W) in [0, 1] beside the numbers that say how far to trust them.
+
+    For picture i of unit `units[i]`: `activation`, that of the start `start_activation`, and the highest over the sample
+    pictures `sample_activation` (None where the network does not take colour pictures). `dead` says that nothing
+    moved the unit. `strip` holds the way from start to end, (moments, B, C, H, W), and `strip_steps` how many steps were
+    done at each moment.
+    """
+
+    recipe: VisualizeRecipe
+    units: tuple[Unit, ...]
+    pictures: Tensor
+    activation: tuple[float, ...]
+    start_activation: tuple[float, ...]
+    sample_activation: tuple[float, ...] | None
+    dead: tuple[bool, ...]
+    steps: int
+    stopped: bool
+    trace: Tensor
+    strip: Tensor
+    strip_steps: tuple[int, ...]
+
+    def captions(self) -> list[str]:
+        """One line for each picture: the unit and its activation."""
+        return [
+            f"{unit.title}: dead unit" if dead else f"{unit.title}: {value:.2f}"
+            for unit, value, dead in zip(self.units, self.activation, self.dead, strict=True)
+        ]
+
+    def sheet(self) -> Tensor:
+        """All pictures with their captions, as one picture (1, 3, H, W)."""
+        return pictures_io.sheet(self.pictures, self.captions())
+
+    def _repr_html_(self) -> str:
+        shown = self.sheet() if len(self.pictures) > 1 else self.pictures
+        data = base64.b64encode(pictures_io.to_png_bytes(shown)).decode()
+        return f'<img src="data:image/png;base64,{data}" alt="{"; ".join(self.captions())}">'
+
+
+def parse_size(text: str | None, network: Network) -> tuple[int, int]:
+    """(height, width) from "224" or "180x320"; the network's own where there is none. Raises InputError."""
+    if text is None:
+        return network.input_size
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
+        raise InputError(f"size {text!r} is not a size; give a side in pixels such as 224, or HEIGHTxWIDTH such as 180x320")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _objective(units: Sequence[Unit], recipe: VisualizeRecipe) -> Objective:
+    sign = -1 if recipe.minimize else 1
+    wanted = each([sign * unit.objective for unit in units])
+    if recipe.tv:
+        wanted = wanted - recipe.tv * total_variation()
+    if recipe.smooth:
+        wanted = wanted - recipe.smooth * high_frequency()
+    if recipe.diversity > 1:
+        wanted = wanted + _apart(units)
+    return wanted
+
+
+def _apart(units: Sequence[Unit]) -> Objective:
+    """Pushes the pictures of the same unit apart, at that unit's own layer, or in the picture for a class."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for index, unit in enumerate(units):
+        groups.setdefault((unit.layer, unit.channel), []).append(index)
+    layers = {layer: PICTURE if layer == LOGITS else layer for layer, _ in groups}
+
+    def value(features: "dict[str, Tensor]") -> Tensor:
+        total = next(iter(features.values())).new_zeros(len(units))
+        for (layer, _), members in groups.items():
+            name = layers[layer]
+            total = total.index_add(0, torch.tensor(members), diversity(name)({name: features[name][members]}))
+        return total
+
+    return Objective(value, frozenset(layers.values()), "diversity")  # type: ignore[arg-type]  # only reads
+
+
+def _values(network: Network, pictures: Tensor, objective: Objective) -> Tensor:
+    layers = sorted(objective.layers)
+    with network.reading(layers) as read, torch.no_grad():
+        return objective({**read(pictures.to(network.device)), PICTURE: pictures}).cpu()
+
+
+def _sample_values(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[float, ...] | None:
+    """The highest (for each unit) activation over the sample pictures at this size."""
+    if network.channels not in (1, 3):
+        return None
+    highest = torch.full((len(units),), -torch.inf)
+    layers = sorted({unit.layer for unit in units})
+    with network.reading(layers) as read, torch.no_grad():
+        for path in pictures_io.samples().values():
+            picture = pictures_io.load(path, size=size).to(network.device)
+            features = read(picture)
+            highest = torch.maximum(highest, torch.cat([unit.objective(features) for unit in units]).cpu())
+    return tuple(highest.tolist())
+
+
+def _start(recipe: VisualizeRecipe, network: Network, size: tuple[int, int], margin: int, batch: int) -> Tensor | None:
+    if recipe.start == "noise":
+        return None
+    if network.channels not in (1, 3):
+        raise InputError(f"{network.name} takes {network.channels} channels, so it can only start from noise, not a picture")
+    picture = pictures_io.load(recipe.start, size=size)
+    if network.channels == 1:
+        picture = picture.mean(1, keepdim=True)
+    return pad_reflect(picture, margin).expand(batch, -1, -1, -1)
+
+
+def _check(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> None:
+    """Raise InputError for a size the network can't take, or a position that is off the map at this size."""
+    network.check_size(size, sorted({unit.layer for unit in units}))
+    placed = [unit.objective for unit in units if unit.position is not None]
+    if placed:
+        # Maps grow with the picture, so only a look at one of this size tells.
+        _values(network, torch.full((len(placed), network.channels, *size), 0.5), each(placed))
+
+
+@contextmanager
+def _memory(shape: tuple[int, int, int, int]) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if "can't allocate memory" not in str(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError):
+            raise
+        raise OutOfMemoryError(
+            f"memory ran out at {shape[0]} canvases of {shape[2]}x{shape[3]} with their margins; ask for fewer units at a "
+            "time or a smaller --size"
+        ) from error
+
+
+def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = None) -> Visualization:
+    """Pictures that excite each of the recipe's units, all in one batch.
+
+    Raises InputError before anything is computed where a unit, size or picture is wrong, and LanternaError where every
+    unit is dead.
+    """
+    named = parse_units(recipe.units, network)
+    units = [unit for unit in named for _ in range(recipe.diversity)]
+    size = parse_size(recipe.size, network)
+    # Wide enough for the movement of the views, so that none of them sees a border.
+    margin = round(recipe.shift) + round(min(size) * (recipe.zoom - 1) / 4)
+    given = _start(recipe, network, size, margin, len(units))
+    _check(network, units, size)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
+    with _memory(shape), torch.no_grad():
+        canvas = make_canvas(recipe.canvas, shape, generator, pictures=given, device=network.device)
+        if network.device.type != "cpu":
+            canvas.parameters = [p.detach().to(network.device).requires_grad_(True) for p in canvas.parameters]
+        first = middle(canvas.render(), size).clone()
+
+    frames, moments = [first], [0]
+
+    def listen(event: Event) -> Literal["stop"] | None:
+        if isinstance(event, Preview) and event.step < recipe.steps and len(frames) < STRIP_PICTURES - 1:
+            frames.append(event.pictures.clone())
+            moments.append(event.step)
+        return on_event(event) if on_event else None
+
+    result: Ascent = ascend(
+        canvas,
+        _objective(units, recipe),
+        network,
+        size=size,
+        steps=recipe.steps,
+        generator=generator,
+        lr=recipe.lr or (1.0 if recipe.canvas == "maco" else 0.05),
+        jitter=_jitter(recipe),
+        optimizer=torch.optim.NAdam if recipe.canvas == "maco" else torch.optim.Adam,
+        preview_every=max(recipe.steps // (STRIP_PICTURES - 1), 1),
+        on_event=listen,
+    )
+    dead = tuple(bool(flag) for flag in ~result.moved) if result.steps > 32 else (False,) * len(units)
+    if all(dead):
+        names = ", ".join(unit.title for unit in named)
+        raise LanternaError(f"nothing moves {names}: dead unit, its gradient is zero everywhere; try another unit or --seed")
+    plain = each([unit.objective for unit in units])
+    # The numbers are those of the picture that is saved: 8 bits, in the middle, unmoved.
+    final = (result.pictures * 255).round() / 255
+    return Visualization(
+        recipe=recipe,
+        units=tuple(units),
+        pictures=final.expand(-1, 3, -1, -1) if network.channels == 1 else final,
+        activation=tuple(_values(network, final, plain).tolist()),
+        start_activation=tuple(_values(network, first, plain).tolist()),
+        sample_activation=_sample_values(network, units, size),
+        dead=dead,
+        steps=result.steps,
+        stopped=result.stopped,
+        trace=result.trace.cpu(),
+        strip=torch.stack([*frames, final]).cpu(),
+        strip_steps=(*moments, result.steps),
+    )
+
+
+def _jitter(recipe: VisualizeRecipe) -> Jitter:
+    if recipe.canvas == "maco":
+        # The crops and the noise of the paper; its last crops, a twentieth of the side, see only texture at 224 px.
+        return Jitter(recipe.shift, (1.0, 1.0), 0.0, noise=0.08, crop=(0.9, 0.4))
+    return Jitter(recipe.shift, (1 / recipe.zoom, recipe.zoom), recipe.rotate)
