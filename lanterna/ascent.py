@@ -25,7 +25,8 @@ class Ascent:
     """How a run ended.
 
     `pictures` (B, C, H, W) in [0, 1]; `trace` (steps, B), the objective of each step's view; `steps` done; `stopped`
-    where a listener asked for it; `moved` (B,), False for a picture that no true gradient ever reached: a dead unit.
+    where a listener asked for it; `moved` (B,), False for a picture that no true gradient ever reached: a dead unit (True
+    where the run was too short to tell).
     """
 
     pictures: Tensor
@@ -70,6 +71,7 @@ def ascend(
     batch = len(canvas.parameters[0])
     trace = torch.zeros(steps, batch, device=canvas.parameters[0].device)
     moved = torch.zeros(batch, dtype=torch.bool, device=trace.device)
+    judged = False
     best: tuple[Tensor, Tensor] | None = None
     step = 0
     try:
@@ -87,7 +89,7 @@ def ascend(
                 with torch.no_grad():
                     trace[step] = values
                     if not redirected:
-                        moved |= _reached(canvas)
+                        moved, judged = moved | _reached(canvas), True
                     if keep_best:
                         best = _better(best, values, middle(rendered, size))
                 tuner.step()
@@ -105,7 +107,7 @@ def ascend(
     with torch.no_grad():
         pictures = middle(canvas.render(), size) if best is None else best[1]
     listening(Done(step, stopped))
-    return Ascent(pictures.detach().clone(), trace[:step], step, stopped, moved)
+    return Ascent(pictures.detach().clone(), trace[:step], step, stopped, moved if judged else ~moved)
 
 
 def _deaf(_event: Event) -> None:

@@ -49,7 +49,7 @@ class Objective:
     def __str__(self) -> str:
         return self.name
 
-    def _with(self, other: "Objective | Number", sign: str, combine: Callable[[Tensor, Tensor], Tensor]) -> "Objective":
+    def _with(self, other: "Objective | Number", sign: str, combine: Callable[..., Tensor]) -> "Objective":
         if isinstance(other, Objective):
             right = other
             return Objective(
@@ -57,9 +57,9 @@ class Objective:
                 self.layers | right.layers,
                 f"({self.name} {sign} {right.name})",
             )
-        number = torch.tensor(float(other))  # without dimensions: works beside a tensor of any device
+        number = float(other)
         return Objective(
-            lambda features: combine(self.value(features), number), self.layers, f"({self.name} {sign} {float(other):g})"
+            lambda features: combine(self.value(features), number), self.layers, f"({self.name} {sign} {number:g})"
         )
 
     def __add__(self, other: "Objective | Number") -> "Objective":

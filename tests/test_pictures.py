@@ -286,3 +286,6 @@ def test_lab_tiff(tmp_path: Path) -> None:
     Image.new("LAB", (4, 4), (0, 128, 128)).save(tmp_path / "black.tif")
     assert colour(load(tmp_path / "white.tif")) == pytest.approx([1, 1, 1], abs=3 * LEVEL)
     assert colour(load(tmp_path / "black.tif")) == pytest.approx([0, 0, 0], abs=3 * LEVEL)
+    # sRGB's red, seen from D50.
+    Image.new("LAB", (4, 4), (138, 128 + 81, 128 + 70)).save(tmp_path / "red.tif")
+    assert colour(load(tmp_path / "red.tif")) == pytest.approx([1, 0, 0], abs=0.06)

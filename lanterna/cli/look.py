@@ -14,7 +14,7 @@ from rich.table import Table
 
 from lanterna import pictures
 from lanterna.cli.console import errors, print_json, results
-from lanterna.cli.options import Common, load_network
+from lanterna.cli.options import Arch, Common, load_network
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.networks import wheels
 from lanterna.networks.builtin import BUILTIN, DATA_FILES
@@ -64,7 +64,7 @@ def networks(*, common: Common | None = None) -> None:
     results.print(table)
 
 
-def layers(network: str, /, *, arch: str | None = None, common: Common | None = None) -> None:
+def layers(network: str, /, *, arch: Arch = None, common: Common | None = None) -> None:
     """The layers of NETWORK: name, kind, output shape, receptive field, stride, parameters.
 
     Example: lanterna layers efficientnet_lite0
@@ -84,7 +84,14 @@ def layers(network: str, /, *, arch: str | None = None, common: Common | None = 
     results.print(table)
 
 
-def classify(network: str, /, *picture: str, top: int = 5, arch: str | None = None, common: Common | None = None) -> None:
+def classify(
+    network: str,
+    /,
+    *picture: str,
+    top: Annotated[int, Parameter(help="how many classes")] = 5,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> None:
     """The best classes of each PICTURE, which is a file or the name of a sample picture.
 
     Example: lanterna classify efficientnet_lite0 chelsea

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lanterna import pictures
 from lanterna.canvas import CanvasName
 from lanterna.cli.console import Stopper, errors, listener, print_json, results
-from lanterna.cli.options import Common, load_network, readable
+from lanterna.cli.options import Arch, Common, load_network, readable
 from lanterna.errors import InputError
 from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
@@ -37,28 +37,37 @@ def _recipe(file: Path | None, fields: dict[str, Any]) -> VisualizeRecipe:
         raise InputError(readable(error)) from error
 
 
+def _help(field: str) -> str:
+    """What the recipe says about a field, with its default, so that the two never differ."""
+    about = VisualizeRecipe.model_fields[field]
+    if about.default is None or about.default is False:
+        return str(about.description)
+    default = f"{about.default:g}" if isinstance(about.default, float) else about.default
+    return f"{about.description} [{default}]"
+
+
 def visualize(
     network: str,
     /,
     *unit: str,
-    start: Annotated[str | None, Parameter(name="--from", help="noise, or a picture to start from [noise]")] = None,
-    size: Annotated[str | None, Parameter(help="side in pixels or HEIGHTxWIDTH [the network's own]")] = None,
-    steps: Annotated[int | None, Parameter(help="steps of ascent [256]")] = None,
-    canvas: Annotated[CanvasName | None, Parameter(help="what is optimised [fourier]")] = None,
-    diversity: Annotated[int | None, Parameter(help="pictures of each unit, pushed apart [1]")] = None,
-    minimize: Annotated[bool | None, Parameter(negative="--maximize", help="what the unit likes least")] = None,
-    lr: Annotated[float | None, Parameter(help="learning rate [the canvas's own]")] = None,
-    tv: Annotated[float | None, Parameter(help="weight of total variation [0]")] = None,
-    smooth: Annotated[float | None, Parameter(help="weight of the high-frequency penalty [0]")] = None,
-    shift: Annotated[float | None, Parameter(help="how far views are moved, in pixels [16]")] = None,
-    rotate: Annotated[float | None, Parameter(help="how far views are turned, in degrees [15]")] = None,
-    zoom: Annotated[float | None, Parameter(help="views are enlarged or reduced by up to this factor [1.2]")] = None,
-    seed: Annotated[int | None, Parameter(help="decides all chance [0]")] = None,
+    start: Annotated[str | None, Parameter(name="--from", help=_help("start"))] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    canvas: Annotated[CanvasName | None, Parameter(help=_help("canvas"))] = None,
+    diversity: Annotated[int | None, Parameter(help=_help("diversity"))] = None,
+    minimize: Annotated[bool | None, Parameter(negative="--maximize", help=_help("minimize"))] = None,
+    lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
+    tv: Annotated[float | None, Parameter(help=_help("tv"))] = None,
+    smooth: Annotated[float | None, Parameter(help=_help("smooth"))] = None,
+    shift: Annotated[float | None, Parameter(help=_help("shift"))] = None,
+    rotate: Annotated[float | None, Parameter(help=_help("rotate"))] = None,
+    zoom: Annotated[float | None, Parameter(help=_help("zoom"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     strip: Annotated[bool, Parameter(negative=(), help="show the way from start to end")] = False,
     singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("visualize.png"),
     recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
-    arch: Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")] = None,
+    arch: Arch = None,
     common: Common | None = None,
 ) -> int:
     """Pictures that excite each UNIT: LAYER:CHANNEL, LAYER:CHANNEL@ROW,COLUMN, LAYER:0-5, or logits:CLASS.

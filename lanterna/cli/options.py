@@ -11,7 +11,9 @@ from lanterna.errors import InputError
 from lanterna.networks.network import Network
 from lanterna.networks.sources import load
 
-__all__ = ["Common", "load_network", "readable"]
+__all__ = ["Arch", "Common", "load_network", "readable"]
+
+Arch = Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")]
 
 
 @Parameter(name="*")

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna.cli.console import Stopper, listener, print_json, results
-from lanterna.cli.options import Common, load_network, readable
+from lanterna.cli.options import Arch, Common, load_network, readable
 from lanterna.errors import InputError
 from lanterna.report.tour import Tour, TourRecipe, check_folder
 from lanterna.report.tour import tour as make_tour
@@ -27,7 +27,7 @@ def tour(
     size: Annotated[int | None, Parameter(help="side of the layers' pictures [160]")] = None,
     seed: Annotated[int | None, Parameter(help="decides all chance [0]")] = None,
     out: Annotated[Path, Parameter(help="the folder for the page")] = Path("tour"),
-    arch: str | None = None,
+    arch: Arch = None,
     common: Common | None = None,
 ) -> int:
     """One page, for PICTURE and this network, that opens from disk.

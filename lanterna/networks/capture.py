@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lanterna.errors import UnknownNameError
+
 __all__ = ["Capture", "capture", "first_tensor", "frozen", "split_call"]
 
 
@@ -58,24 +60,30 @@ class Capture:
     def __init__(self, module: nn.Module, layers: Sequence[str], calls: Mapping[str, int], rewritten: set[str]) -> None:
         self._module = module
         self._wanted: dict[str, dict[int, list[str]]] = {}
+        self._parts = dict(module.named_modules())
         for layer in layers:
             name, call = split_call(layer)
+            if name not in self._parts or name not in calls:
+                raise UnknownNameError("layer", layer, self._parts, where=type(module).__name__)
             self._wanted.setdefault(name, {}).setdefault(call or calls[name], []).append(layer)
         self._total = sum(len(by_call) for by_call in self._wanted.values())
         self._rewritten = rewritten
         self._count: dict[str, int] = {}
         self._found: dict[str, Tensor] = {}
         self._seen = 0
+        self._running = False
 
     def install(self) -> list[RemovableHandle]:
         """Hook the modules that are wanted, and no others."""
-        parts = dict(self._module.named_modules())
-        return [parts[name].register_forward_hook(self._hook(name)) for name in self._wanted]
+        return [self._parts[name].register_forward_hook(self._hook(name)) for name in self._wanted]
 
     def _hook(self, name: str) -> Any:
         wanted = self._wanted[name]
 
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            # The network may also be run by someone else meanwhile, such as a listener that reads the preview.
+            if not self._running:
+                return
             self._count[name] = self._count.get(name, 0) + 1
             layers = wanted.get(self._count[name])
             if layers is None:
@@ -94,10 +102,15 @@ class Capture:
     def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
         """Run `inputs` (already preprocessed) and return the layers asked for, each (B, C, ...)."""
         self._count, self._found, self._seen = {}, {}, 0
+        if not self._wanted:
+            return {}
+        self._running = True
         # The module stops half-way on purpose; nothing of the exception leaves this call.
-        with suppress(_StopForward):
-            self._module(inputs)
-        found, self._found = self._found, {}
+        try:
+            with suppress(_StopForward):
+                self._module(inputs)
+        finally:
+            found, self._found, self._running = self._found, {}, False
         return found
 
 

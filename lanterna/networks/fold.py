@@ -41,6 +41,14 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return folded
 
 
+def _replace(module: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put `new` wherever `old` is: a part may be registered under several names, and be called by any of them."""
+    for parent in list(module.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is old:
+                parent._modules[name] = new
+
+
 def fold(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> nn.Module:
     """A copy of `module` with each (convolution, batch normalisation) of `pairs` made one convolution.
 
@@ -55,8 +63,8 @@ def fold(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str
         if conv_name in kept or not _can_fold(conv, norm):
             continue
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        clone.set_submodule(conv_name, _folded(conv, norm))
+        _replace(clone, conv, _folded(conv, norm))
         # timm's norms carry their activation as a child; what is left of the norm is those children, by the same names.
         rest = OrderedDict(norm.named_children())
-        clone.set_submodule(norm_name, nn.Sequential(rest) if rest else nn.Identity())
+        _replace(clone, norm, nn.Sequential(rest) if rest else nn.Identity())
     return clone

@@ -24,6 +24,13 @@ __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
 
+# How modules refuse a picture: torch by the first, timm and many users' own by the others.
+_REFUSALS = (RuntimeError, AssertionError, ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -149,10 +156,10 @@ class Network:
         picture = torch.full((1, self.channels, *size), 0.5, device=self.device)
         try:
             return probe(self.module, self.preprocessing.apply(picture))
-        except RuntimeError as error:
+        except _REFUSALS as error:
             raise NetworkError(
                 f"{self.name} can't take a picture of {size[0]}x{size[1]} with {self.channels} channels: "
-                f"{str(error).splitlines()[0]}; give its preprocessing the right size and channels"
+                f"{_first_line(error)}; give its preprocessing the right size and channels"
             ) from error
 
     @cached_property
@@ -231,8 +238,8 @@ class Network:
         try:
             with self.reading(layers) as read, torch.no_grad():
                 found = read(torch.full((1, self.channels, *size), 0.5, device=self.device))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+        except _REFUSALS as error:
+            reason = _first_line(error)
             raise NetworkError(
                 f"{self.name} can't take a picture of {size[0]}x{size[1]} ({reason}); it was made for "
                 f"{self.input_size[0]}x{self.input_size[1]}"
@@ -270,7 +277,7 @@ class Network:
     def class_index(self, name: str) -> int:
         """A class by number or by any unambiguous part of its name. Raises UnknownNameError or InputError (candidates)."""
         classes = self._layers[LOGITS].channels
-        if name.lstrip("-").isdigit():
+        if name.removeprefix("-").isdecimal():
             index = int(name)
             if not 0 <= index < classes:
                 raise InputError(f"class {index} is out of range; {self.name} has classes 0 to {classes - 1}")

@@ -144,6 +144,16 @@ def _resample(view: View, args: tuple[Any, ...], out: Tensor) -> View:
     return axes[0], axes[1]
 
 
+def _everywhere(_view: View, _args: tuple[Any, ...], _out: Tensor) -> View:
+    """Statistics of the whole map: every position sees the whole picture."""
+    return None
+
+
+def _batch_norm(view: View, args: tuple[Any, ...], _out: Tensor) -> View:
+    # In evaluation with running statistics it is local; instance normalisation calls it with statistics of the map.
+    return None if len(args) > 5 and args[5] is True else view
+
+
 _RULES: dict[str, Callable[[View, tuple[Any, ...], Tensor], View]] = {
     "convolution": _convolution,
     "max_pool2d_with_indices": _max_pool,
@@ -154,6 +164,9 @@ _RULES: dict[str, Callable[[View, tuple[Any, ...], Tensor], View]] = {
     "replication_pad2d": _pad,
     "_adaptive_avg_pool2d": _adaptive,
     "adaptive_max_pool2d": _adaptive,
+    "native_group_norm": _everywhere,
+    "native_batch_norm": _batch_norm,
+    "cudnn_batch_norm": _batch_norm,
 }
 
 
@@ -210,6 +223,7 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
     found, watch = Probe(), _Watch(picture)
     versions: list[tuple[str, Tensor, int]] = []
     produced: dict[int, str] = {}
+    outputs: dict[int, int] = {}
     consumed: list[tuple[str, str, Tensor]] = []
     counts: dict[str, int] = {}
     handles = []
@@ -233,6 +247,7 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
             shape = tuple(tensor.shape[1:])
             found.calls.append(Call(name, counts[name], type(part).__name__, shape, view, parameters, leaf))
             watch.alive.append(tensor)
+            outputs[id(tensor)] = outputs.get(id(tensor), 0) + 1
             versions.append((f"{name}#{counts[name]}", tensor, tensor._version))
             if isinstance(part, nn.Conv2d):
                 produced[id(tensor)] = name
@@ -255,6 +270,7 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
     found.foldable = [
         (conv, norm)
         for conv, norm, tensor in consumed
-        if watch.readers.get(id(tensor)) == 1 and conv in once and norm in once
+        # A block that ends in the convolution has the same output: it would be folded under its other name.
+        if watch.readers.get(id(tensor)) == 1 and outputs[id(tensor)] == 1 and conv in once and norm in once
     ]
     return found

@@ -17,20 +17,23 @@ __all__ = ["RedirectedReLU"]
 
 class _Redirect(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, ceiling: float) -> Tensor:
-        ctx.save_for_backward(inputs)
+    def forward(ctx: Any, inputs: Tensor, ceiling: float, in_place: bool) -> Tensor:
+        ctx.save_for_backward(inputs.clone() if in_place else inputs)
         ctx.ceiling = ceiling
-        return inputs.clamp(0.0, ceiling)
+        if not in_place:
+            return inputs.clamp(0.0, ceiling)
+        ctx.mark_dirty(inputs)
+        return inputs.clamp_(0.0, ceiling)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (inputs,) = ctx.saved_tensors
         grad = grads[0]
         plain = grad * ((inputs > 0) & (inputs < ctx.ceiling))
         blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (inputs.ndim - 1))
         # The loop minimises: a negative gradient is the one that pushes the input up.
         upward = grad.clamp(max=0) * (inputs <= 0)
-        return torch.where(blocked, upward, plain), None
+        return torch.where(blocked, upward, plain), None, None
 
 
 # Modules (nn.ReLU, nn.ReLU6) call these functionals, so they are caught as well.
@@ -45,6 +48,9 @@ _CEILING: dict[Callable[..., Any], float] = {
 }
 
 
+_IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_})
+
+
 class RedirectedReLU(TorchFunctionMode):
     """Active inside `with RedirectedReLU():`, in this thread, for modules and functionals; nothing is patched."""
 
@@ -56,4 +62,6 @@ class RedirectedReLU(TorchFunctionMode):
             ceiling = float(kwargs.get("max_val", args[2] if len(args) > 2 else 1.0))
         if ceiling is None or not isinstance(inputs, Tensor) or not inputs.requires_grad:
             return func(*args, **kwargs)
-        return _Redirect.apply(inputs, ceiling)
+        position = 3 if func is F.hardtanh else 1
+        in_place = func in _IN_PLACE or bool(kwargs.get("inplace", args[position] if len(args) > position else False))
+        return _Redirect.apply(inputs, ceiling, in_place)

@@ -130,9 +130,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Floats | None]:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Floats:
     """Eight-bit colours by their embedded profile; without one, or with one that can't be used, they are taken as sRGB."""
-    if image.mode == "LAB":
-        image = _convert(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))) or image
-    elif profile:
+    if profile:
         # A profile for RGB is found in grey files too.
         image = _convert(image, profile) or (_convert(image.convert("RGB"), profile) if image.mode == "L" else None) or image
     return _unit(image.convert("RGB"))
@@ -142,12 +140,11 @@ def _unit(image: Image.Image) -> Floats:
     return (np.asarray(image) / np.float32(255)).astype(np.float32)
 
 
-def _convert(image: Image.Image, profile: bytes | ImageCms.ImageCmsProfile) -> Image.Image | None:
+def _convert(image: Image.Image, profile: bytes) -> Image.Image | None:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if isinstance(profile, bytes) else profile
         return ImageCms.profileToProfile(
             image,
-            source,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",

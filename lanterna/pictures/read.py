@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lanterna.errors import PictureError
 from lanterna.pictures.decode import opened, to_floats
 from lanterna.pictures.samples import samples
 
-__all__ = ["as_picture", "digest", "from_array", "load", "read_bytes", "to_pil"]
+__all__ = ["as_picture", "digest", "from_array", "load", "read_bytes", "samples_at", "to_pil"]
 
 
 def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tensor:
@@ -36,6 +37,12 @@ def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tens
     with opened(content, str(path)) as image:
         floats = to_floats(image, str(path))
     return _resize(_as_tensor(floats), size)
+
+
+@lru_cache(maxsize=4)
+def samples_at(size: tuple[int, int]) -> tuple[Tensor, ...]:
+    """All sample pictures, each (1, 3, *size), by name in order; kept, for they are what every number is held against."""
+    return tuple(load(path, size=size) for path in samples().values())
 
 
 def digest(path: str | Path) -> str:

@@ -89,17 +89,22 @@ class _Whole:
         return "stop" if self.stopped else None
 
 
-def _telling_units(network: Network, layer: str, picture: Tensor, count: int) -> list[int]:
-    """The channels that this picture excites most, in standard deviations over the sample pictures."""
+def _telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
+    """The channels of each layer that this picture excites most, in standard deviations over the sample pictures."""
+
+    def means(pixels: Tensor) -> dict[str, Tensor]:
+        return {layer: features[0].flatten(1).mean(1) for layer, features in network.capture(pixels, layers).items()}
+
     size = (picture.shape[2], picture.shape[3])
-    found = []
-    for path in pictures_io.samples().values():
-        features = network.capture(pictures_io.load(path, size=size), [layer])[layer]
-        found.append(features[0].flatten(1).mean(1))
-    usual = torch.stack(found)
-    here = network.capture(picture, [layer])[layer][0].flatten(1).mean(1)
-    score = (here - usual.mean(0)) / (usual.std(0) + 1e-3 * usual.std(0).max() + 1e-12)
-    return sorted(score.topk(min(count, len(score))).indices.tolist())
+    here = means(picture)
+    usual = [means(sample) for sample in pictures_io.samples_at(size)]
+    telling: dict[str, list[int]] = {}
+    for layer in layers:
+        others = torch.stack([found[layer] for found in usual])
+        # A floor under the deviation: a unit that is off in every sample is no wonder when it is barely on here.
+        score = (here[layer] - others.mean(0)) / (others.std(0) + 0.05 * others.std(0).max() + 1e-12)
+        telling[layer] = sorted(score.topk(min(count, len(score))).indices.tolist())
+    return telling
 
 
 def plan_steps(recipe: TourRecipe, network: Network, layers: Sequence[str], side: int) -> int:
@@ -128,8 +133,9 @@ def plan_steps(recipe: TourRecipe, network: Network, layers: Sequence[str], side
 def _rows(
     recipe: TourRecipe, network: Network, layers: Sequence[Layer], steps: int, side: int, picture: Tensor, whole: _Whole
 ) -> Iterator[Row]:
+    telling = _telling_units(network, [layer.name for layer in layers], picture, recipe.units)
     for layer in layers:
-        units = tuple(f"{layer.name}:{unit}" for unit in _telling_units(network, layer.name, picture, recipe.units))
+        units = tuple(f"{layer.name}:{unit}" for unit in telling[layer.name])
         result = run(VisualizeRecipe(units=units, size=str(side), steps=steps, seed=recipe.seed), network, whole)
         yield Row(layer, result)
         if whole.stopped:
@@ -160,18 +166,18 @@ def tour(recipe: TourRecipe, network: Network, out: str | Path, on_event: Listen
 
 
 def check_folder(out: str | Path) -> Path:
-    """Make the folder `out`. Raises PictureError where it can't be written."""
+    """The folder `out`, which need not exist yet. Raises PictureError where it can't be made or written."""
     folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(f"the folder {folder} can't be made: {error.strerror}; give another --out") from error
-    if not os.access(folder, os.W_OK):
+    near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not near.is_dir():
+        raise PictureError(f"the folder {folder} can't be made: {near} is a file; give another --out")
+    if not os.access(near, os.W_OK):
         raise PictureError(f"the folder {folder} can't be written; give another --out")
     return folder
 
 
 def _write(page: Path, text: str) -> None:
+    page.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=page.parent, suffix=".part", delete=False, encoding="utf-8") as file:
         file.write(text)
     Path(file.name).chmod(0o644)

@@ -47,7 +47,7 @@ class VisualizeRecipe(BaseModel):
     minimize: Annotated[bool, Field(description="what the unit likes least")] = False
     lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
     tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
-    smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 0.0
+    smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 800.0
     shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 16.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 15.0
     zoom: Annotated[float, Field(ge=1, le=4, description="views are enlarged or reduced by up to this factor")] = 1.2
@@ -139,6 +139,19 @@ def _values(network: Network, pictures: Tensor, objective: Objective) -> Tensor:
         return objective({**read(pictures.to(network.device)), PICTURE: pictures}).cpu()
 
 
+def _silent(network: Network, pictures: Tensor, objective: Objective, before: Tensor) -> list[bool]:
+    """For each picture, whether its unit is where it was before the run, with no gradient to anywhere.
+
+    Asked of the unit alone: what the run climbed also has priors in it, which always have a gradient.
+    """
+    given = pictures.detach().to(network.device).requires_grad_(True)
+    with network.reading(sorted(objective.layers)) as read:
+        values = objective(read(given))
+        (gradient,) = torch.autograd.grad(values.sum(), given)
+    still = (gradient == 0).flatten(1).all(1) & (values.detach() == before.to(values.device))
+    return [bool(flag) for flag in still]
+
+
 def _sample_values(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[float, ...] | None:
     """The highest (for each unit) activation over the sample pictures at this size."""
     if network.channels not in (1, 3):
@@ -146,9 +159,8 @@ def _sample_values(network: Network, units: Sequence[Unit], size: tuple[int, int
     highest = torch.full((len(units),), -torch.inf)
     layers = sorted({unit.layer for unit in units})
     with network.reading(layers) as read, torch.no_grad():
-        for path in pictures_io.samples().values():
-            picture = pictures_io.load(path, size=size).to(network.device)
-            features = read(picture)
+        for picture in pictures_io.samples_at(size):
+            features = read(picture.to(network.device))
             highest = torch.maximum(highest, torch.cat([unit.objective(features) for unit in units]).cpu())
     return tuple(highest.tolist())
 
@@ -228,11 +240,13 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         preview_every=max(recipe.steps // (STRIP_PICTURES - 1), 1),
         on_event=listen,
     )
-    dead = tuple(bool(flag) for flag in ~result.moved) if result.steps > 32 else (False,) * len(units)
+    plain = each([unit.objective for unit in units])
+    start_values = _values(network, first, plain)
+    silent = _silent(network, result.pictures, plain, start_values) if result.steps > 32 else [False] * len(units)
+    dead = tuple(silent)
     if all(dead):
         names = ", ".join(unit.title for unit in named)
         raise LanternaError(f"nothing moves {names}: dead unit, its gradient is zero everywhere; try another unit or --seed")
-    plain = each([unit.objective for unit in units])
     # The numbers are those of the picture that is saved: 8 bits, in the middle, unmoved.
     final = (result.pictures * 255).round() / 255
     return Visualization(
@@ -240,7 +254,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         units=tuple(units),
         pictures=final.expand(-1, 3, -1, -1) if network.channels == 1 else final,
         activation=tuple(_values(network, final, plain).tolist()),
-        start_activation=tuple(_values(network, first, plain).tolist()),
+        start_activation=tuple(start_values.tolist()),
         sample_activation=_sample_values(network, units, size),
         dead=dead,
         steps=result.steps,
