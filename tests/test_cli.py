@@ -170,6 +170,7 @@ def test_replay_gives_the_same_pixels_and_the_same_recipe(lanterna: Run, flags: 
     assert (result.code, result.err) == (0, "")
     assert np.array_equal(pixels("first.png"), pixels("again.png"))
     assert pictures.read_recipe("first.png") == pictures.read_recipe("again.png")
+    assert Path("first.png").read_bytes() == Path("again.png").read_bytes()
 
 
 def test_replay_of_a_single(lanterna: Run) -> None:

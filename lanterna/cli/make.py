@@ -182,10 +182,12 @@ def replay(
     try:
         recipe = VisualizeRecipe.model_validate(record["recipe"])
         spec = str(record["network"]["source"])
-        options = {"strip": False, "arch": None, **record["options"], "singles": False}
+        options: dict[str, Any] = (
+            {"strip": False, "singles": False, "arch": None} | dict(record["options"]) | {"singles": False}
+        )
     except ValidationError as error:
         raise InputError(f"{picture} has a recipe of another version: {readable(error)}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{picture} has a recipe that can't be replayed; it lacks a part: {error}") from error
     net = load_network(spec, common, options["arch"])
     for warning in warnings_about(record, recipe, net):
