@@ -44,8 +44,8 @@ def lucent(
 ) -> Tensor:
     """torch-lucent: `render_vis` with its default canvas, transforms and optimiser. Gives the pictures.
 
-    It enlarges pictures below 224 px to 224 unless `same_size` says otherwise. Its own normalisation is torchvision's;
-    networks with another one pass theirs in as the last transform, which is what its documentation says to do.
+    It enlarges pictures below 224 px to 224 unless `same_size` says otherwise. Its own normalisation is torchvision's, wrong
+    for these networks, so it is off and the network's own comes as the last transform.
     """
     with _quiet():
         from lucent.optvis import objectives, param, render, transform

@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from peers import as_users_have_it, lucent
 from torch import Tensor
@@ -51,8 +52,11 @@ def grain(pictures: Tensor) -> float:
     return float(share.mean())
 
 
-def one_by_one(network: Network, classes: list[int], steps: int, size: int) -> Tensor:
+def one_by_one(network: Network, classes: list[int], steps: int, size: int, seed: int) -> Tensor:
     """Lucent's pictures, each in a run of its own: one canvas a run is how it is used."""
+    # Its canvas draws from torch, its transforms from numpy's global generator.
+    torch.manual_seed(seed)
+    np.random.seed(seed)
     made = []
     for index in classes:
         module = as_users_have_it(network, frozen=False)
@@ -86,12 +90,10 @@ def main() -> None:
     units = tuple(f"logits:{index}" for index in classes)
     contest("lanterna", options.steps, lambda: maker.visualize(*units, steps=options.steps, seed=options.seed).pictures)
     if not options.no_lucent:
-        torch.manual_seed(options.seed)
-        contest("lucent, same steps", options.steps, lambda: one_by_one(maker, classes, options.steps, size))
+        contest("lucent, same steps", options.steps, lambda: one_by_one(maker, classes, options.steps, size, options.seed))
         a_step = seconds["lucent, same steps"] / options.steps
         longer = max(1, round(3 * seconds["lanterna"] / a_step))
-        torch.manual_seed(options.seed)
-        contest("lucent, 3x our time", longer, lambda: one_by_one(maker, classes, longer, size))
+        contest("lucent, 3x our time", longer, lambda: one_by_one(maker, classes, longer, size, options.seed))
 
     natural = torch.cat([pictures_io.load(path, size=(size, size)) for path in pictures_io.samples().values()])
     reference = grain(natural)

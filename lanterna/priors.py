@@ -35,9 +35,9 @@ def l1() -> Objective:
     return _prior("l1", lambda pictures: (pictures - 0.5).abs().flatten(1).mean(1))
 
 
-def l2() -> Objective:
-    """Mean squared distance to grey."""
-    return _prior("l2", lambda pictures: (pictures - 0.5).square().flatten(1).mean(1))
+def l2(target: Tensor | float = 0.5) -> Objective:
+    """Mean squared distance to `target`: grey, or pictures (B, C, H, W) of the canvas's own size."""
+    return _prior("l2", lambda pictures: (pictures - target).square().flatten(1).mean(1))
 
 
 def high_frequency() -> Objective:

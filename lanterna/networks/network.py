@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import InputError, NetworkError, UnknownNameError
 from lanterna.networks.capture import Capture, frozen, split_call
-from lanterna.networks.fold import fold
+from lanterna.networks.fold import fold, rectify_in_place
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Call, Probe, View, probe
 
@@ -119,7 +119,8 @@ class Network:
                 raise NetworkError(
                     f"the weights of {name} have NaN or infinite values, first in {tensor_name!r}; all must be finite"
                 )
-        clone = copy.deepcopy(module).eval().requires_grad_(False)
+        # Channels last here, once, so that what is run shares these weights instead of holding a second copy.
+        clone = copy.deepcopy(module).eval().requires_grad_(False).to(memory_format=torch.channels_last)
         chosen = preprocessing or Preprocessing()
         return cls(clone, name=name, preprocessing=chosen, labels=labels, weights_sha256=weights_sha256, source=source)
 
@@ -190,11 +191,12 @@ class Network:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _optimise(self, keep: frozenset[str]) -> nn.Module:
-        """The module as it is run: normalisations folded, weights laid out for convolutions on pixels (exact to rounding)."""
-        relevant = keep & {conv for conv, _ in self._probe.foldable}
+        """The module as it is run: normalisations folded, ReLUs in place, channels last (exact to rounding)."""
+        found = self._probe
+        relevant = keep & {producer for producer, _ in (*found.foldable, *found.in_place)}
         if relevant not in self._optimised:
-            folded = fold(self.module, self._probe.foldable, relevant)
-            self._optimised[relevant] = folded.to(memory_format=torch.channels_last)
+            lighter = rectify_in_place(fold(self.module, found.foldable, relevant), found.in_place, relevant)
+            self._optimised[relevant] = lighter.to(memory_format=torch.channels_last)
         return self._optimised[relevant]
 
     @contextmanager

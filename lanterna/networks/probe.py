@@ -63,6 +63,7 @@ class Probe:
     calls: list[Call] = field(default_factory=list)
     rewritten: set[str] = field(default_factory=set)
     foldable: list[tuple[str, str]] = field(default_factory=list)
+    in_place: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -218,7 +219,8 @@ class _Watch(TorchDispatchMode):
 def probe(module: nn.Module, picture: Tensor) -> Probe:
     """Run `picture` (1, C, H, W), already preprocessed, once through `module` and report every call.
 
-    The module is as it was afterwards. The convolutions that `foldable` names feed one batch normalisation and nothing else.
+    The module is as it was afterwards. The convolutions that `foldable` names feed one batch normalisation and nothing else;
+    the convolutions and normalisations that `in_place` names feed one ReLU module and nothing else.
     """
     found, watch = Probe(), _Watch(picture)
     versions: list[tuple[str, Tensor, int]] = []
@@ -249,14 +251,14 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
             watch.alive.append(tensor)
             outputs[id(tensor)] = outputs.get(id(tensor), 0) + 1
             versions.append((f"{name}#{counts[name]}", tensor, tensor._version))
-            if isinstance(part, nn.Conv2d):
+            if isinstance(part, nn.Conv2d | nn.BatchNorm2d):
                 produced[id(tensor)] = name
 
         return hook
 
     try:
         for name, part in module.named_modules():
-            if isinstance(part, nn.BatchNorm2d):
+            if isinstance(part, nn.BatchNorm2d | nn.ReLU | nn.ReLU6):
                 handles.append(part.register_forward_pre_hook(before(name)))
             handles.append(part.register_forward_hook(after(name)))
         # Not inference mode: its tensors keep no version counter, and in-place changes are found by that.
@@ -267,10 +269,13 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
             handle.remove()
     found.rewritten = {key for key, tensor, version in versions if tensor._version != version}
     once = {name for name, count in counts.items() if count == 1}
-    found.foldable = [
-        (conv, norm)
-        for conv, norm, tensor in consumed
-        # A block that ends in the convolution has the same output: it would be folded under its other name.
-        if watch.readers.get(id(tensor)) == 1 and outputs[id(tensor)] == 1 and conv in once and norm in once
-    ]
+    parts = dict(module.named_modules())
+    for producer, consumer, tensor in consumed:
+        # A block that ends in the producer has the same output: it would be changed under its other name.
+        alone = watch.readers.get(id(tensor)) == 1 and outputs[id(tensor)] == 1
+        if alone and producer in once and consumer in once:
+            if not isinstance(parts[consumer], nn.BatchNorm2d):
+                found.in_place.append((producer, consumer))
+            elif isinstance(parts[producer], nn.Conv2d):
+                found.foldable.append((producer, consumer))
     return found

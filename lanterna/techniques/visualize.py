@@ -23,7 +23,7 @@ from lanterna.events import Event, Listener, Preview
 from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Objective, diversity, each
-from lanterna.priors import high_frequency, total_variation
+from lanterna.priors import high_frequency, l2, total_variation
 from lanterna.techniques.units import Unit, parse_units
 
 __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
@@ -47,6 +47,13 @@ class VisualizeRecipe(BaseModel):
     minimize: Annotated[bool, Field(description="what the unit likes least")] = False
     lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
     tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
+    restrain: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="weight of the distance to grey, or to the picture it starts from"),
+    ] = 100.0
+    decay: Annotated[
+        float, Field(ge=0, le=4, description="how much lower frequencies are preferred by the Fourier canvas")
+    ] = 1.5
     smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 800.0
     shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 16.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 15.0
@@ -104,13 +111,15 @@ def parse_size(text: str | None, network: Network) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def _objective(units: Sequence[Unit], recipe: VisualizeRecipe) -> Objective:
+def _objective(units: Sequence[Unit], scales: Sequence[float], recipe: VisualizeRecipe, given: Tensor | None) -> Objective:
     sign = -1 if recipe.minimize else 1
-    wanted = each([sign * unit.objective for unit in units])
+    wanted = each([sign / scale * unit.objective for unit, scale in zip(units, scales, strict=True)])
     if recipe.tv:
         wanted = wanted - recipe.tv * total_variation()
     if recipe.smooth:
         wanted = wanted - recipe.smooth * high_frequency()
+    if recipe.restrain:
+        wanted = wanted - recipe.restrain * l2(0.5 if given is None else given)
     if recipe.diversity > 1:
         wanted = wanted + _apart(units)
     return wanted
@@ -152,17 +161,33 @@ def _silent(network: Network, pictures: Tensor, objective: Objective, before: Te
     return [bool(flag) for flag in still]
 
 
-def _sample_values(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[float, ...] | None:
-    """The highest (for each unit) activation over the sample pictures at this size."""
-    if network.channels not in (1, 3):
-        return None
-    highest = torch.full((len(units),), -torch.inf)
+def _measure(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[tuple[float, ...] | None, list[float]]:
+    """For each unit: the highest activation over the sample pictures, and the scale of its layer's activations.
+
+    The scale is the standard deviation, over pictures, channels and for single neurons positions too, so that a prior
+    weighs the same beside a unit of any layer. Networks that take no pictures are measured on noise, and have no highest.
+    """
+    takes_pictures = network.channels in (1, 3)
+    generator = torch.Generator().manual_seed(0)
+    shown = (
+        pictures_io.samples_at(size) if takes_pictures else torch.rand((8, 1, network.channels, *size), generator=generator)
+    )
     layers = sorted({unit.layer for unit in units})
+    highest = torch.full((len(units),), -torch.inf)
+    means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    spread: dict[str, list[Tensor]] = {layer: [] for layer in layers}
     with network.reading(layers) as read, torch.no_grad():
-        for picture in pictures_io.samples_at(size):
+        for picture in shown:
             features = read(picture.to(network.device))
             highest = torch.maximum(highest, torch.cat([unit.objective(features) for unit in units]).cpu())
-    return tuple(highest.tolist())
+            for layer, found in features.items():
+                means[layer].append(found.flatten(2).mean(2) if found.ndim > 2 else found)
+                spread[layer].append(found.std())
+    scales = [
+        float(torch.stack(spread[unit.layer]).mean() if unit.position else torch.cat(means[unit.layer]).std())
+        for unit in units
+    ]
+    return tuple(highest.tolist()) if takes_pictures else None, [scale if scale > 0 else 1.0 for scale in scales]
 
 
 def _start(recipe: VisualizeRecipe, network: Network, size: tuple[int, int], margin: int, batch: int) -> Tensor | None:
@@ -211,10 +236,11 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     margin = round(recipe.shift) + round(min(size) * (recipe.zoom - 1) / 4)
     given = _start(recipe, network, size, margin, len(units))
     _check(network, units, size)
+    sample_activation, scales = _measure(network, units, size)
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
     with _memory(shape), torch.no_grad():
-        canvas = make_canvas(recipe.canvas, shape, generator, pictures=given, device=network.device)
+        canvas = make_canvas(recipe.canvas, shape, generator, pictures=given, decay=recipe.decay, device=network.device)
         if network.device.type != "cpu":
             canvas.parameters = [p.detach().to(network.device).requires_grad_(True) for p in canvas.parameters]
         first = middle(canvas.render(), size).clone()
@@ -229,7 +255,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
 
     result: Ascent = ascend(
         canvas,
-        _objective(units, recipe),
+        _objective(units, scales, recipe, None if given is None else given.to(network.device)),
         network,
         size=size,
         steps=recipe.steps,
@@ -255,7 +281,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         pictures=final.expand(-1, 3, -1, -1) if network.channels == 1 else final,
         activation=tuple(_values(network, final, plain).tolist()),
         start_activation=tuple(start_values.tolist()),
-        sample_activation=_sample_values(network, units, size),
+        sample_activation=sample_activation,
         dead=dead,
         steps=result.steps,
         stopped=result.stopped,
