@@ -78,7 +78,7 @@ def ascend(
         with network.reading(layers) as read:
             while step < steps and not stopped:
                 tuner.zero_grad(set_to_none=True)
-                redirected = step < redirected_steps and steps > redirected_steps
+                redirected = step < min(redirected_steps, steps // 2)
                 rendered = canvas.render()
                 views = jitter.view(rendered, size, generator, step / max(steps - 1, 1))
                 with RedirectedReLU() if redirected else nullcontext():

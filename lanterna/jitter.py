@@ -18,7 +18,8 @@ class Jitter:
     """How far views move: `shift` in pixels, `scale` as (least, greatest) zoom, `rotate` in degrees either way.
 
     `noise` is the standard deviation of normal noise added to the view. `crop` as (first, last) makes views that show
-    this share of the picture's side, going from the first share to the last as the run goes on (MaCo).
+    this share of the picture's side, going from the first share to the last as the run goes on (MaCo). `amount` has, for
+    each picture of the batch, the share in [0, 1] of zoom and rotation that it gets; without it all get the whole.
     """
 
     shift: float = 8.0
@@ -26,6 +27,7 @@ class Jitter:
     rotate: float = 10.0
     noise: float = 0.0
     crop: tuple[float, float] | None = None
+    amount: tuple[float, ...] | None = None
 
     @staticmethod
     def none() -> "Jitter":
@@ -49,8 +51,9 @@ class Jitter:
         count, (height, width) = len(canvas), size
         full_height, full_width = canvas.shape[2], canvas.shape[3]
         uniform = torch.rand((4, count), generator=generator)
-        zoom = self.scale[0] + (self.scale[1] - self.scale[0]) * uniform[0]
-        angle = torch.deg2rad((2 * uniform[1] - 1) * self.rotate)
+        amount = torch.ones(count) if self.amount is None else torch.tensor(self.amount)
+        zoom = (self.scale[0] + (self.scale[1] - self.scale[0]) * uniform[0]) ** amount
+        angle = torch.deg2rad((2 * uniform[1] - 1) * self.rotate * amount)
         reach_x = reach_y = torch.tensor(self.shift)
         if self.crop is not None:
             share = self.crop[0] + (self.crop[1] - self.crop[0]) * progress

@@ -26,6 +26,7 @@ def fast(*units: str, network: Network = NETWORK, **fields: object) -> Visualiza
         "rotate": 0.0,
         "zoom": 1.0,
         "smooth": 0.0,
+        "restrain": 0.0,
         **fields,
     }
     return run(VisualizeRecipe.model_validate(chosen), network)

@@ -72,7 +72,7 @@ def layers(network: str, /, *, arch: Arch = None, common: Common | None = None) 
     common = common or Common()
     found = load_network(network, common, arch).layers()
     if common.json:
-        rows = [{key: value for key, value in asdict(layer).items() if key != "view"} for layer in found]
+        rows = [{key: value for key, value in asdict(layer).items() if key not in ("view", "leaf")} for layer in found]
         print_json({"network": network, "layers": rows})
         return
     table = _table("layer", "kind", "shape", "receptive field", "stride", "parameters")

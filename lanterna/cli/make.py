@@ -59,6 +59,8 @@ def visualize(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tv: Annotated[float | None, Parameter(help=_help("tv"))] = None,
     smooth: Annotated[float | None, Parameter(help=_help("smooth"))] = None,
+    restrain: Annotated[float | None, Parameter(help=_help("restrain"))] = None,
+    decay: Annotated[float | None, Parameter(help=_help("decay"))] = None,
     shift: Annotated[float | None, Parameter(help=_help("shift"))] = None,
     rotate: Annotated[float | None, Parameter(help=_help("rotate"))] = None,
     zoom: Annotated[float | None, Parameter(help=_help("zoom"))] = None,
@@ -77,7 +79,8 @@ def visualize(
     common = common or Common()
     fields = {
         "units": unit or None, "start": start, "size": size, "steps": steps, "canvas": canvas, "diversity": diversity,
-        "minimize": minimize, "lr": lr, "tv": tv, "smooth": smooth, "shift": shift, "rotate": rotate, "zoom": zoom,
+        "minimize": minimize, "lr": lr, "tv": tv, "smooth": smooth,
+        "restrain": restrain, "decay": decay, "shift": shift, "rotate": rotate, "zoom": zoom,
         "seed": seed,
     }  # fmt: skip
     chosen = _recipe(recipe, fields)

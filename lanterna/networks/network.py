@@ -38,7 +38,8 @@ class Layer:
 
     `shape` is that of the output without the batch: (channels, height, width) or (channels,). `receptive_field` is the
     (height, width) in pixels that one position sees, None where it sees the whole picture; `stride` the distance in
-    pixels between neighbouring positions. `view` places the field exactly: see `probe.Axis`.
+    pixels between neighbouring positions. `view` places the field exactly: see `probe.Axis`. `leaf` says that the layer is a
+    single operation and no block.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Layer:
     stride: tuple[float, float] | None
     parameters: int
     view: View = None
+    leaf: bool = True
 
     @property
     def channels(self) -> int:
@@ -61,7 +63,7 @@ class Layer:
         if call.view is not None:
             rows, columns = call.view
             field, stride = (rows.size, columns.size), (rows.stride, columns.stride)
-        return cls(name, call.kind, call.shape, field, stride, call.parameters, call.view)
+        return cls(name, call.kind, call.shape, field, stride, call.parameters, call.view, call.leaf)
 
 
 @dataclass(frozen=True)
