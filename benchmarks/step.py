@@ -22,11 +22,9 @@ import lanterna
 from lanterna.ascent import ascend
 from lanterna.canvas import make_canvas
 from lanterna.events import Event, Stepped
-from lanterna.jitter import Jitter
 from lanterna.networks.network import LOGITS, Network
-from lanterna.objectives import each
 from lanterna.techniques.units import parse_units
-from lanterna.techniques.visualize import VisualizeRecipe
+from lanterna.techniques.visualize import VisualizeRecipe, _jitter, _objective, _shares, canvas_margin
 
 CASES = (
     ("vgg16_hed", "relu3_3", 128, 1),
@@ -109,25 +107,26 @@ def run_bare(plain: Plain, case: Case, steps: int, tick: Callable[[], None]) -> 
 
 
 def run_ours(network: Network, case: Case, steps: int, tick: Callable[[], None], redirected: bool = False) -> None:
-    """Steps of the loop with the defaults of `visualize`: its canvas, its margins and its views."""
+    """Steps of the loop with the defaults of `visualize`: its canvas, margins, views and priors."""
     units = parse_units(tuple(f"{case.layer}:{channel}" for channel in case.channels), network)
     recipe = VisualizeRecipe(units=("logits:0",))
-    margin = round(recipe.shift) + round(case.size * (recipe.zoom - 1) / 4)
+    margin = canvas_margin(recipe, (case.size, case.size))
     side = case.size + 2 * margin
     generator = torch.Generator().manual_seed(0)
+    shares = _shares(units, network, (case.size, case.size))
 
     def listen(event: Event) -> None:
         if isinstance(event, Stepped):
             tick()
 
     ascend(
-        make_canvas(recipe.canvas, (case.batch, 3, side, side), generator),
-        each([unit.objective for unit in units]),
+        make_canvas(recipe.canvas, (case.batch, 3, side, side), generator, decay=recipe.decay),
+        _objective(units, [1.0] * case.batch, shares, recipe, None),
         network,
         size=(case.size, case.size),
         steps=steps,
         generator=generator,
-        jitter=Jitter(recipe.shift, (1 / recipe.zoom, recipe.zoom), recipe.rotate),
+        jitter=_jitter(recipe, shares),
         # The first 16 steps of a run redirect ReLUs and cost more: they are timed by themselves.
         redirected_steps=steps - 1 if redirected else 0,
         on_event=listen,

@@ -14,7 +14,7 @@ from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
 from lanterna.objectives import PICTURE, Objective
 
-__all__ = ["Ascent", "ascend"]
+__all__ = ["REDIRECTED_STEPS", "Ascent", "ascend"]
 
 # Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
 REDIRECTED_STEPS = 16

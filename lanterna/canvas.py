@@ -63,9 +63,11 @@ class PixelCanvas(Canvas):
         super().__init__([planes])
 
     @classmethod
-    def noise(cls, shape: tuple[int, int, int, int], generator: torch.Generator) -> "PixelCanvas":
+    def noise(
+        cls, shape: tuple[int, int, int, int], generator: torch.Generator, device: torch.device | None = None
+    ) -> "PixelCanvas":
         """Nearly grey: normal noise of standard deviation 0.1 before the sigmoid."""
-        return cls(0.1 * torch.randn(shape, generator=generator))
+        return cls(0.1 * torch.randn(shape, generator=generator).to(device))
 
     @classmethod
     def start(cls, pictures: Tensor) -> "PixelCanvas":
@@ -100,12 +102,18 @@ class FourierCanvas(Canvas):
 
     @classmethod
     def noise(
-        cls, shape: tuple[int, int, int, int], generator: torch.Generator, decay: float = 1.0, deviation: float = 0.01
+        cls,
+        shape: tuple[int, int, int, int],
+        generator: torch.Generator,
+        device: torch.device | None = None,
+        *,
+        decay: float = 1.0,
+        deviation: float = 0.01,
     ) -> "FourierCanvas":
         """From normal noise of the given deviation per coefficient."""
         batch, channels, height, width = shape
         parts = deviation * torch.randn((batch, channels, height, width // 2 + 1, 2), generator=generator)
-        return cls(torch.view_as_complex(parts), (height, width), decay)
+        return cls(torch.view_as_complex(parts).to(device), (height, width), decay)
 
     @classmethod
     def start(cls, pictures: Tensor, decay: float = 1.0) -> "FourierCanvas":
@@ -150,7 +158,9 @@ class PhaseCanvas(Canvas):
         self._magnitude = magnitude
 
     @classmethod
-    def noise(cls, shape: tuple[int, int, int, int], generator: torch.Generator) -> "PhaseCanvas":
+    def noise(
+        cls, shape: tuple[int, int, int, int], generator: torch.Generator, device: torch.device | None = None
+    ) -> "PhaseCanvas":
         """From uniformly random phases."""
         batch, channels, height, width = shape
         frequencies, table = _natural_magnitude()
@@ -160,7 +170,7 @@ class PhaseCanvas(Canvas):
         magnitude = torch.stack(planes).exp() * (height * width) ** 0.5
         magnitude[:, 0, 0] = 0.0  # the mean stays grey: its phase could only flip it
         phase = (torch.rand((batch, channels, height, width // 2 + 1), generator=generator) * 2 - 1) * torch.pi
-        return cls(phase, magnitude, (height, width))
+        return cls(phase.to(device), magnitude.to(device), (height, width))
 
     @classmethod
     def start(cls, pictures: Tensor) -> "PhaseCanvas":
@@ -189,11 +199,13 @@ def make_canvas(
     given = None if pictures is None else pictures.to(device)
     canvas: Canvas
     if name == "pixels":
-        canvas = PixelCanvas.noise(shape, generator) if given is None else PixelCanvas.start(given)
+        canvas = PixelCanvas.noise(shape, generator, device) if given is None else PixelCanvas.start(given)
     elif name == "fourier":
-        canvas = FourierCanvas.noise(shape, generator, decay) if given is None else FourierCanvas.start(given, decay)
+        canvas = (
+            FourierCanvas.noise(shape, generator, device, decay=decay) if given is None else FourierCanvas.start(given, decay)
+        )
     else:
-        canvas = PhaseCanvas.noise(shape, generator) if given is None else PhaseCanvas.start(given)
+        canvas = PhaseCanvas.noise(shape, generator, device) if given is None else PhaseCanvas.start(given)
     return canvas
 
 

@@ -276,3 +276,20 @@ def test_folding_leaves_the_original_and_shares_the_rest() -> None:
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert folded[3].weight is module[3].weight and folded[0].weight is not module[0].weight
     assert isinstance(fold(module, [("0", "1")], keep=["0"])[1], nn.BatchNorm2d)
+
+
+def test_relu_in_place_changes_no_layer_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)
+    )
+    network = Network.wrap(module, preprocessing=Preprocessing(size=(16, 16)))
+    pictures = torch.rand(2, 3, 16, 16)
+    expected, features = {}, pictures
+    for name, part in module.eval().named_children():
+        expected[name] = features = part(features)
+    for names in (["0", "1"], ["3"], ["2", "4"], ["0", "3", "5"], ["5"]):
+        for name, found in network.capture(pictures, names).items():
+            assert torch.allclose(found, expected[name], atol=1e-5), (names, name)
+    # The module that was wrapped is as it was, and so is the copy that all else starts from.
+    assert not module[1].inplace and not network.module[1].inplace

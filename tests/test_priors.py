@@ -74,3 +74,11 @@ def test_priors_join_the_algebra() -> None:
     assert objective.layers == {"conv", PICTURE}
     features = {"conv": torch.ones(3, 2, 4, 4).double(), PICTURE: PICTURES}
     np.testing.assert_allclose(objective(features).numpy(), 1 - 0.1 * CASES["l2"][1])
+
+
+@pytest.mark.parametrize("size", [(3, 3), (5, 9), (12, 7)])
+def test_the_gradient_of_high_frequency_is_the_true_one(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand((2, 3, *size), generator=generator, dtype=torch.float64).requires_grad_(True)
+    prior = priors.high_frequency()
+    assert torch.autograd.gradcheck(lambda given: prior({PICTURE: given}), pictures)

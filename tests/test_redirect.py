@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lanterna import Network, Preprocessing
 from lanterna.networks.redirect import RedirectedReLU
 
 
@@ -89,3 +90,19 @@ def test_inputs_without_gradient_are_left_alone() -> None:
     with RedirectedReLU():
         assert torch.equal(F.relu(inputs), torch.tensor([0.0, 2.0]))
         assert F.hardtanh(torch.tensor([-3.0])).item() == -1.0
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_relu6_that_keeps_its_output_only_is_relu6(inplace: bool) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU6(inplace), nn.Conv2d(4, 2, 3))
+    module[0].weight.data *= 20
+    network = Network.wrap(module, preprocessing=Preprocessing(size=(12, 12)))
+    pictures = torch.rand(2, 3, 12, 12)
+    gradients = []
+    for run in (network.logits, module):
+        given = pictures.clone().requires_grad_(True)
+        run(given).square().sum().backward()
+        gradients.append(given.grad)
+    assert gradients[1].abs().max() > 0
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-4)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from lanterna.errors import InputError, NetworkError, UnknownNameError
 from lanterna.networks.capture import Capture, frozen, split_call
-from lanterna.networks.fold import fold, rectify_in_place
+from lanterna.networks.fold import fold
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Call, Probe, View, probe
+from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
     from lanterna.techniques.visualize import Visualization

@@ -12,27 +12,33 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from lanterna.networks.rectify import lean_relu6
+
 __all__ = ["RedirectedReLU"]
 
 
 class _Redirect(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, ceiling: float, in_place: bool) -> Tensor:
-        ctx.save_for_backward(inputs.clone() if in_place else inputs)
+        if in_place:
+            ctx.mark_dirty(inputs)
+        outputs = inputs.clamp_(0.0, ceiling) if in_place else inputs.clamp(0.0, ceiling)
+        # The output tells as much as the input, and the next layer keeps it anyway.
+        ctx.save_for_backward(outputs)
         ctx.ceiling = ceiling
-        if not in_place:
-            return inputs.clamp(0.0, ceiling)
-        ctx.mark_dirty(inputs)
-        return inputs.clamp_(0.0, ceiling)
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (inputs,) = ctx.saved_tensors
+        (outputs,) = ctx.saved_tensors
         grad = grads[0]
-        plain = grad * ((inputs > 0) & (inputs < ctx.ceiling))
-        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (inputs.ndim - 1))
+        plain = grad * ((outputs > 0) & (outputs < ctx.ceiling))
+        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (outputs.ndim - 1))
+        # Asking is free on the CPU, and most often it saves the rest; elsewhere it would make the host wait.
+        if not grad.is_cuda and not bool(blocked.any()):
+            return plain, None, None
         # The loop minimises: a negative gradient is the one that pushes the input up.
-        upward = grad.clamp(max=0) * (inputs <= 0)
+        upward = grad.clamp(max=0) * (outputs <= 0)
         return torch.where(blocked, upward, plain), None, None
 
 
@@ -45,10 +51,11 @@ _CEILING: dict[Callable[..., Any], float] = {
     Tensor.relu: float("inf"),
     Tensor.relu_: float("inf"),
     F.relu6: 6.0,
+    lean_relu6: 6.0,
 }
 
 
-_IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_})
+_IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu6})
 
 
 class RedirectedReLU(TorchFunctionMode):

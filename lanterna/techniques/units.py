@@ -1,4 +1,4 @@
-"""The names of units: `LAYER:CHANNEL`, `LAYER:CHANNEL@ROW,COLUMN`, `LAYER:0-31`, `logits:sea lion`."""
+"""Units and sizes by name: `LAYER:CHANNEL`, `LAYER:CHANNEL@ROW,COLUMN`, `LAYER:0-31`, `logits:sea lion`."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from lanterna.errors import InputError
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import Objective, channel, neuron
 
-__all__ = ["Unit", "parse_units"]
+__all__ = ["Unit", "parse_size", "parse_units"]
 
 _MOST = 4096
 
@@ -72,3 +72,13 @@ def parse_units(texts: tuple[str, ...], network: Network) -> list[Unit]:
     if len(units) > _MOST:
         raise InputError(f"{len(units)} units are too many for one run; at most {_MOST}, so give a range such as 0-31")
     return units
+
+
+def parse_size(text: str | None, network: Network) -> tuple[int, int]:
+    """(height, width) from "224" or "180x320"; the network's own where there is none. Raises InputError."""
+    if text is None:
+        return network.input_size
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
+        raise InputError(f"size {text!r} is not a size; give a side in pixels such as 224, or HEIGHTxWIDTH such as 180x320")
+    return int(match[1]), int(match[2] or match[1])

@@ -4,11 +4,8 @@ Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017; Erhan et 
 Deep Network", 2009.
 """
 
-import base64
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -16,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.ascent import Ascent, ascend
+from lanterna.ascent import REDIRECTED_STEPS, Ascent, ascend
 from lanterna.canvas import CanvasName, make_canvas, pad_reflect
 from lanterna.errors import InputError, LanternaError, OutOfMemoryError
 from lanterna.events import Event, Listener, Preview
@@ -24,7 +21,9 @@ from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Objective, diversity, each
 from lanterna.priors import high_frequency, l2, total_variation
-from lanterna.techniques.units import Unit, parse_units
+from lanterna.techniques.measure import measure, silent, values_of
+from lanterna.techniques.units import Unit, parse_size, parse_units
+from lanterna.techniques.visualization import Visualization
 
 __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
 
@@ -64,56 +63,6 @@ class VisualizeRecipe(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
 
 
-@dataclass(frozen=True)
-class Visualization:
-    """Pictures (B, 3, H, W) in [0, 1] beside the numbers that say how far to trust them.
-
-    For picture i of unit `units[i]`: `activation`, that of the start `start_activation`, and the highest over the sample
-    pictures `sample_activation` (None where the network does not take colour pictures). `dead` says that nothing
-    moved the unit. `strip` holds the way from start to end, (moments, B, C, H, W), and `strip_steps` how many steps were
-    done at each moment.
-    """
-
-    recipe: VisualizeRecipe
-    units: tuple[Unit, ...]
-    pictures: Tensor
-    activation: tuple[float, ...]
-    start_activation: tuple[float, ...]
-    sample_activation: tuple[float, ...] | None
-    dead: tuple[bool, ...]
-    steps: int
-    stopped: bool
-    trace: Tensor
-    strip: Tensor
-    strip_steps: tuple[int, ...]
-
-    def captions(self) -> list[str]:
-        """One line for each picture: the unit and its activation."""
-        return [
-            f"{unit.title}: dead unit" if dead else f"{unit.title}: {value:.2f}"
-            for unit, value, dead in zip(self.units, self.activation, self.dead, strict=True)
-        ]
-
-    def sheet(self) -> Tensor:
-        """All pictures with their captions, as one picture (1, 3, H, W)."""
-        return pictures_io.sheet(self.pictures, self.captions())
-
-    def _repr_html_(self) -> str:
-        shown = self.sheet() if len(self.pictures) > 1 else self.pictures
-        data = base64.b64encode(pictures_io.to_png_bytes(shown)).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{"; ".join(self.captions())}">'
-
-
-def parse_size(text: str | None, network: Network) -> tuple[int, int]:
-    """(height, width) from "224" or "180x320"; the network's own where there is none. Raises InputError."""
-    if text is None:
-        return network.input_size
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if match is None or int(match[1]) == 0 or int(match[2] or 1) == 0:
-        raise InputError(f"size {text!r} is not a size; give a side in pixels such as 224, or HEIGHTxWIDTH such as 180x320")
-    return int(match[1]), int(match[2] or match[1])
-
-
 def _shares(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> tuple[float, ...]:
     """For each unit, the share of the picture's side that it sees, at most 1.
 
@@ -142,6 +91,27 @@ def _objective(
     return wanted
 
 
+def canvas_margin(recipe: VisualizeRecipe, size: tuple[int, int]) -> int:
+    """How far the canvas reaches beyond the picture on all sides, so that no view sees a border: pixels.
+
+    A little more than needed where that gives the Fourier transform sides with small prime factors, its fast ones.
+    """
+    least = round(recipe.shift) + round(min(size) * (recipe.zoom - 1) / 4)
+    if least == 0:
+        return 0
+    return min(range(least, least + 9), key=lambda margin: sum(_largest_factor(side + 2 * margin) for side in size))
+
+
+def _largest_factor(number: int) -> int:
+    factor, largest = 2, 1
+    while factor * factor <= number:
+        if number % factor == 0:
+            number, largest = number // factor, factor
+        else:
+            factor += 1
+    return max(number, largest)
+
+
 def _weighted(objective: Objective, weights: Sequence[float]) -> Objective:
     """The objective times another weight for each picture of the batch."""
     return Objective(
@@ -160,58 +130,12 @@ def _apart(units: Sequence[Unit]) -> Objective:
         total = next(iter(features.values())).new_zeros(len(units))
         for (layer, _), members in groups.items():
             name = layers[layer]
-            total = total.index_add(0, torch.tensor(members), diversity(name)({name: features[name][members]}))
+            total = total.index_add(
+                0, torch.tensor(members, device=total.device), diversity(name)({name: features[name][members]})
+            )
         return total
 
     return Objective(value, frozenset(layers.values()), "diversity")  # type: ignore[arg-type]  # only reads
-
-
-def _values(network: Network, pictures: Tensor, objective: Objective) -> Tensor:
-    layers = sorted(objective.layers)
-    with network.reading(layers) as read, torch.no_grad():
-        return objective({**read(pictures.to(network.device)), PICTURE: pictures}).cpu()
-
-
-def _silent(network: Network, pictures: Tensor, objective: Objective, before: Tensor) -> list[bool]:
-    """For each picture, whether its unit is where it was before the run, with no gradient to anywhere.
-
-    Asked of the unit alone: what the run climbed also has priors in it, which always have a gradient.
-    """
-    given = pictures.detach().to(network.device).requires_grad_(True)
-    with network.reading(sorted(objective.layers)) as read:
-        values = objective(read(given))
-        (gradient,) = torch.autograd.grad(values.sum(), given)
-    still = (gradient == 0).flatten(1).all(1) & (values.detach() == before.to(values.device))
-    return [bool(flag) for flag in still]
-
-
-def _measure(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[tuple[float, ...] | None, list[float]]:
-    """For each unit: the highest activation over the sample pictures, and the scale of its layer's activations.
-
-    The scale is the standard deviation, over pictures, channels and for single neurons positions too, so that a prior
-    weighs the same beside a unit of any layer. Networks that take no pictures are measured on noise, and have no highest.
-    """
-    takes_pictures = network.channels in (1, 3)
-    generator = torch.Generator().manual_seed(0)
-    shown = (
-        pictures_io.samples_at(size) if takes_pictures else torch.rand((8, 1, network.channels, *size), generator=generator)
-    )
-    layers = sorted({unit.layer for unit in units})
-    highest = torch.full((len(units),), -torch.inf)
-    means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    spread: dict[str, list[Tensor]] = {layer: [] for layer in layers}
-    with network.reading(layers) as read, torch.no_grad():
-        for picture in shown:
-            features = read(picture.to(network.device))
-            highest = torch.maximum(highest, torch.cat([unit.objective(features) for unit in units]).cpu())
-            for layer, found in features.items():
-                means[layer].append(found.flatten(2).mean(2) if found.ndim > 2 else found)
-                spread[layer].append(found.std())
-    scales = [
-        float(torch.stack(spread[unit.layer]).mean() if unit.position else torch.cat(means[unit.layer]).std())
-        for unit in units
-    ]
-    return tuple(highest.tolist()) if takes_pictures else None, [scale if scale > 0 else 1.0 for scale in scales]
 
 
 def _start(recipe: VisualizeRecipe, network: Network, size: tuple[int, int], margin: int, batch: int) -> Tensor | None:
@@ -231,7 +155,7 @@ def _check(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> No
     placed = [unit.objective for unit in units if unit.position is not None]
     if placed:
         # Maps grow with the picture, so only a look at one of this size tells.
-        _values(network, torch.full((len(placed), network.channels, *size), 0.5), each(placed))
+        values_of(network, torch.full((len(placed), network.channels, *size), 0.5), each(placed))
 
 
 @contextmanager
@@ -256,18 +180,15 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     named = parse_units(recipe.units, network)
     units = [unit for unit in named for _ in range(recipe.diversity)]
     size = parse_size(recipe.size, network)
-    # Wide enough for the movement of the views, so that none of them sees a border.
-    margin = round(recipe.shift) + round(min(size) * (recipe.zoom - 1) / 4)
+    margin = canvas_margin(recipe, size)
     given = _start(recipe, network, size, margin, len(units))
     _check(network, units, size)
     shares = _shares(units, network, size)
-    sample_activation, scales = _measure(network, units, size)
+    sample_activation, scales = measure(network, units, size)
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
     with _memory(shape), torch.no_grad():
         canvas = make_canvas(recipe.canvas, shape, generator, pictures=given, decay=recipe.decay, device=network.device)
-        if network.device.type != "cpu":
-            canvas.parameters = [p.detach().to(network.device).requires_grad_(True) for p in canvas.parameters]
         first = middle(canvas.render(), size).clone()
 
     frames, moments = [first], [0]
@@ -292,9 +213,9 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         on_event=listen,
     )
     plain = each([unit.objective for unit in units])
-    start_values = _values(network, first, plain)
-    silent = _silent(network, result.pictures, plain, start_values) if result.steps > 32 else [False] * len(units)
-    dead = tuple(silent)
+    start_values = values_of(network, first, plain)
+    judged = result.steps > 2 * REDIRECTED_STEPS
+    dead = tuple(silent(network, result.pictures, plain, start_values) if judged else [False] * len(units))
     if all(dead):
         names = ", ".join(unit.title for unit in named)
         raise LanternaError(f"nothing moves {names}: dead unit, its gradient is zero everywhere; try another unit or --seed")
@@ -304,7 +225,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         recipe=recipe,
         units=tuple(units),
         pictures=final.expand(-1, 3, -1, -1) if network.channels == 1 else final,
-        activation=tuple(_values(network, final, plain).tolist()),
+        activation=tuple(values_of(network, final, plain).tolist()),
         start_activation=tuple(start_values.tolist()),
         sample_activation=sample_activation,
         dead=dead,

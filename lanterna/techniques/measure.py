@@ -1,0 +1,62 @@
+"""The numbers beside a picture: what its unit answers to it, to its start, and to real photographs."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.networks.network import Network
+from lanterna.objectives import PICTURE, Objective
+from lanterna.techniques.units import Unit
+
+__all__ = ["measure", "silent", "values_of"]
+
+
+def values_of(network: Network, pictures: Tensor, objective: Objective) -> Tensor:
+    """The objective of each of `pictures` (B, C, H, W), as they are: (B,), on the CPU."""
+    layers = sorted(objective.layers)
+    with network.reading(layers) as read, torch.no_grad():
+        return objective({**read(pictures.to(network.device)), PICTURE: pictures}).cpu()
+
+
+def silent(network: Network, pictures: Tensor, objective: Objective, before: Tensor) -> list[bool]:
+    """For each picture, whether its unit is where it was before the run, with no gradient to anywhere.
+
+    Asked of the unit alone: what the run climbed also has priors in it, which always have a gradient.
+    """
+    given = pictures.detach().to(network.device).requires_grad_(True)
+    with network.reading(sorted(objective.layers)) as read:
+        values = objective(read(given))
+        (gradient,) = torch.autograd.grad(values.sum(), given)
+    still = (gradient == 0).flatten(1).all(1) & (values.detach() == before.to(values.device))
+    return [bool(flag) for flag in still]
+
+
+def measure(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[tuple[float, ...] | None, list[float]]:
+    """For each unit: the highest activation over the sample pictures, and the scale of its layer's activations.
+
+    The scale is the standard deviation, over pictures, channels and for single neurons positions too, so that a prior
+    weighs the same beside a unit of any layer. Networks that take no pictures are measured on noise, and have no highest.
+    """
+    takes_pictures = network.channels in (1, 3)
+    generator = torch.Generator().manual_seed(0)
+    shown = (
+        pictures_io.samples_at(size) if takes_pictures else torch.rand((8, 1, network.channels, *size), generator=generator)
+    )
+    layers = sorted({unit.layer for unit in units})
+    highest = torch.full((len(units),), -torch.inf)
+    means: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    spread: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    with network.reading(layers) as read, torch.no_grad():
+        for picture in shown:
+            features = read(picture.to(network.device))
+            highest = torch.maximum(highest, torch.cat([unit.objective(features) for unit in units]).cpu())
+            for layer, found in features.items():
+                means[layer].append(found.flatten(2).mean(2) if found.ndim > 2 else found)
+                spread[layer].append(found.std())
+    scales = [
+        float(torch.stack(spread[unit.layer]).mean() if unit.position else torch.cat(means[unit.layer]).std())
+        for unit in units
+    ]
+    return tuple(highest.tolist()) if takes_pictures else None, [scale if scale > 0 else 1.0 for scale in scales]

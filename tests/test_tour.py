@@ -1,0 +1,115 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import tiny
+
+from lanterna import Network, Preprocessing
+from lanterna.events import STOP, Event, Started, Stepped
+from lanterna.networks.depths import layers_through_depth
+from lanterna.report import TourRecipe, tour
+
+QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2}
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.images.append(dict(attrs))
+        self.links += [value for name, value in attrs if name in ("href", "src") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
+    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path / "new" / "folder")
+    page = _Page(made.page.read_text(encoding="utf-8"))
+    # The photograph, two layers of two units, and the class from noise and from the photograph.
+    assert len(page.images) == 1 + 2 * 2 + 2
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert all(image["alt"] for image in page.images)
+    for prediction in made.predictions:
+        assert prediction.label in page.words
+    assert len(made.predictions) == 5
+    for layer in tiny.network().layers():
+        assert layer.name in page.words and layer.kind in page.words
+    for row in made.rows:
+        for activation in row.result.activation:
+            assert f"activation {activation:.2f}" in page.words
+    assert [path.name for path in made.page.parent.iterdir()] == ["index.html"]
+
+
+def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
+    network = tiny.network()
+    network.name = "<script>alert(1)</script>"
+    made = tour(TourRecipe(**QUICK), network, tmp_path)
+    assert "<script>" not in made.page.read_text(encoding="utf-8")
+
+
+def test_a_network_without_classes_has_its_layers_shown(tmp_path: Path) -> None:
+    features = Network.wrap(tiny.module()[:4], name="features", preprocessing=Preprocessing(size=(32, 32)))
+    made = tour(TourRecipe(**QUICK), features, tmp_path)
+    assert made.predictions == () and made.from_noise is None
+    assert len(_Page(made.page.read_text(encoding="utf-8")).images) == 1 + 2 * 2
+
+
+def test_one_bar_for_all_runs(tmp_path: Path) -> None:
+    events: list[Event] = []
+    tour(TourRecipe(**QUICK), tiny.network(), tmp_path, events.append)
+    started = [event for event in events if isinstance(event, Started)]
+    steps = [event.step for event in events if isinstance(event, Stepped)]
+    assert [event.steps for event in started] == [4 * 3]
+    assert steps == list(range(1, 13))
+
+
+def test_stopping_keeps_what_is_finished(tmp_path: Path) -> None:
+    def stop_in_the_second_row(event: Event) -> str | None:
+        return STOP if isinstance(event, Stepped) and event.step == 5 else None
+
+    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path, stop_in_the_second_row)
+    assert made.stopped and len(made.rows) == 2 and made.from_noise is None
+    assert "stopped early" in made.page.read_text(encoding="utf-8")
+
+
+def test_steps_follow_from_the_seconds(tmp_path: Path) -> None:
+    recipe = {**QUICK, "steps": None}
+    short = tour(TourRecipe(**recipe, seconds=1e-6), tiny.network(), tmp_path)
+    long = tour(TourRecipe(**recipe, seconds=3600), tiny.network(), tmp_path)
+    assert short.rows[0].result.recipe.steps == 48
+    assert long.rows[0].result.recipe.steps == 256
+
+
+def test_the_command_prints_the_path_and_the_numbers(lanterna, folder: Path) -> None:
+    flags = ["--network", "python:tiny:make", "--steps", "2", "--depths", "2", "--units", "2", "--size", "32"]
+    plain = lanterna("tour", "coffee", *flags, "--out", "here")
+    assert plain.code == 0 and Path(plain.out.strip()) == folder / "here" / "index.html"
+    told = json.loads(lanterna("tour", "coffee", *flags, "--out", "here", "--json", "--quiet").out)
+    assert told["recipe"]["picture"] == "coffee" and len(told["layers"]) == 2
+    assert len(told["predictions"]) == 5
+
+
+def test_layers_through_depth_are_in_order_and_see_more_and_more(lite0, vgg16_hed) -> None:
+    for network in (lite0, vgg16_hed):
+        layers = layers_through_depth(network, 6)
+        fields = [layer.receptive_field for layer in layers]
+        assert len(layers) == 6 and fields == sorted(fields) and len(set(fields)) == 6
+    assert [layer.name for layer in layers_through_depth(vgg16_hed, 3)][-1] == "relu5_3"
+    # The end of lite0 is its last block and not the ReLU6 behind it, which saturates.
+    assert re.fullmatch(r"blocks(\.6)?", layers_through_depth(lite0, 6)[-1].name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100])
+def test_layers_through_depth_of_any_number(count: int) -> None:
+    layers = layers_through_depth(tiny.network(), count)
+    assert 1 <= len(layers) <= count
+    assert layers[-1].name == "act2"
