@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from lanterna import pictures
+from lanterna import data, pictures
 from lanterna.networks.network import Network
+from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["describe", "warnings_about"]
@@ -15,11 +16,13 @@ __all__ = ["describe", "warnings_about"]
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
-def _inputs(recipe: VisualizeRecipe) -> dict[str, str]:
+def _inputs(recipe: VisualizeRecipe | PatternsRecipe) -> dict[str, str]:
+    if isinstance(recipe, PatternsRecipe):
+        return {recipe.data: data.load(recipe.data).fingerprint}
     return {} if recipe.start == "noise" else {recipe.start: pictures.digest(recipe.start)}
 
 
-def describe(recipe: VisualizeRecipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
+def describe(recipe: VisualizeRecipe | PatternsRecipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
     """Recipe, network and weights, versions, threads and the hashes of the input pictures, ready for JSON."""
     return {
         "recipe": recipe.model_dump(mode="json"),

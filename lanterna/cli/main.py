@@ -7,6 +7,7 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import look, make
+from lanterna.cli import patterns as patterns_command
 from lanterna.cli import tour as tour_command
 from lanterna.cli.console import errors
 from lanterna.errors import LanternaError
@@ -25,6 +26,7 @@ for command in (
     look.layers,
     look.classify,
     make.visualize,
+    patterns_command.patterns,
     make.replay,
     look.fetch,
     look.doctor,

@@ -225,6 +225,36 @@ class Network:
                 for handle in handles:
                     handle.remove()
 
+    @contextmanager
+    def visiting(
+        self, layers: Sequence[str], visit: Callable[[list[str], Tensor], None]
+    ) -> Iterator[Callable[[Tensor], None]]:
+        """A function that runs public pictures (B, 3, H, W) and hands each layer to `visit` as soon as it is there.
+
+        `visit` gets the names that the features go by, and the features (B, channels, ...), which it must not keep or change:
+        nothing is held, so that all layers of a network can be looked at in one pass. Raises UnknownNameError.
+        """
+        names: dict[str, list[str]] = {}
+        for name in layers:
+            names.setdefault("" if name == LOGITS else self.layer(name).name, []).append(name)
+        module = self._optimise(frozenset(split_call(inner)[0] for inner in names))
+
+        def hand_over(inner: list[str], features: Tensor) -> None:
+            visit([name for key in inner for name in names[key]], features)
+
+        reader = Capture(module, list(names), self._probe.counts, self._probe.rewritten, hand_over)
+
+        def run(pictures: Tensor) -> None:
+            reader(self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last))
+
+        with frozen(module), torch.no_grad():
+            handles = reader.install()
+            try:
+                yield run
+            finally:
+                for handle in handles:
+                    handle.remove()
+
     def capture(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The features of `pictures` (B, 3, H, W) at `layers`, each (B, channels, ...), without gradient."""
         self.check_size((pictures.shape[2], pictures.shape[3]), layers)
