@@ -6,23 +6,15 @@ from typing import Any
 
 import torch
 
-from lanterna import data, pictures
 from lanterna.networks.network import Network
-from lanterna.techniques.patterns import PatternsRecipe
-from lanterna.techniques.visualize import VisualizeRecipe
+from lanterna.recipe import Recipe
 
 __all__ = ["describe", "warnings_about"]
 
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
-def _inputs(recipe: VisualizeRecipe | PatternsRecipe) -> dict[str, str]:
-    if isinstance(recipe, PatternsRecipe):
-        return {recipe.data: data.load(recipe.data).fingerprint}
-    return {} if recipe.start == "noise" else {recipe.start: pictures.digest(recipe.start)}
-
-
-def describe(recipe: VisualizeRecipe | PatternsRecipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
+def describe(recipe: Recipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
     """Recipe, network and weights, versions, threads and the hashes of the input pictures, ready for JSON."""
     return {
         "recipe": recipe.model_dump(mode="json"),
@@ -30,12 +22,12 @@ def describe(recipe: VisualizeRecipe | PatternsRecipe, network: Network, options
         "versions": {package: metadata.version(package) for package in PACKAGES},
         "threads": torch.get_num_threads(),
         "device": str(network.device),
-        "inputs": _inputs(recipe),
+        "inputs": recipe.digests(),
         "options": dict(options),
     }
 
 
-def warnings_about(record: Mapping[str, Any], recipe: VisualizeRecipe, network: Network) -> Iterator[str]:
+def warnings_about(record: Mapping[str, Any], recipe: Recipe, network: Network) -> Iterator[str]:
     """Why a replay may differ from the picture: other weights, versions, threads or inputs."""
     now = describe(recipe, network, {})
     if record["network"].get("weights_sha256") != network.weights_sha256:

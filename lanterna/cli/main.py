@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
-from lanterna.cli import look, make
+from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
+from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
+from lanterna.cli import visualize as visualize_command
 from lanterna.cli.console import errors
 from lanterna.errors import LanternaError
 
@@ -25,9 +27,9 @@ for command in (
     look.networks,
     look.layers,
     look.classify,
-    make.visualize,
+    visualize_command.visualize,
     patterns_command.patterns,
-    make.replay,
+    replay_command.replay,
     look.fetch,
     look.doctor,
 ):

@@ -5,26 +5,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
 from lanterna import pictures
 from lanterna.cli.console import Stopper, listener, print_json, results
-from lanterna.cli.options import Arch, Common, load_network, readable
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
+from lanterna.networks.network import Network
 from lanterna.networks.wheels import replace_file
 from lanterna.patterns.projection import Method
 from lanterna.provenance import describe
-from lanterna.report.tour import check_folder
+from lanterna.report.page import check_folder
 from lanterna.techniques.patterns import Patterns, PatternsRecipe, run
 
-__all__ = ["patterns"]
+__all__ = ["again", "patterns"]
 
 
 def _help(field: str) -> str:
-    about = PatternsRecipe.model_fields[field]
-    if about.default is None or about.default is False:
-        return str(about.description)
-    return f"{about.description} [{about.default}]"
+    return field_help(PatternsRecipe, field)
 
 
 def patterns(
@@ -42,6 +39,7 @@ def patterns(
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     scan: Annotated[Path | None, Parameter(help="the file that keeps the scan; by default one in the cache")] = None,
     out: Annotated[Path, Parameter(help="the folder for the sheets")] = Path("patterns"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -54,18 +52,13 @@ def patterns(
         "units": unit or None, "data": data, "top": top, "crops": crops, "repeat": repeat, "strict": strict,
         "projection": projection, "steps": steps, "size": size, "seed": seed,
     }  # fmt: skip
-    try:
-        recipe = PatternsRecipe.model_validate({key: value for key, value in fields.items() if value is not None})
-    except ValidationError as error:
-        raise InputError(readable(error)) from error
+    chosen = make_recipe(PatternsRecipe, recipe, fields)
     check_folder(out)
     if scan is not None and scan.suffix != ".safetensors":
         raise InputError(f"--scan {str(scan)!r} is not a scan's name; it ends in .safetensors")
     net = load_network(network, common, arch)
-    stopper = Stopper()
-    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet) as listen:
-        made = run(recipe, net, listen, file=scan)
-    record = describe(recipe, net, {"arch": arch})
+    made = _run(chosen, net, common, scan)
+    record = describe(chosen, net, {"arch": arch})
     numbers = {"recipe": record, **_numbers(made)}
     out.mkdir(parents=True, exist_ok=True)
     pages = made.sheets()
@@ -75,12 +68,31 @@ def patterns(
         for i, (page, name) in enumerate(zip(pages, names, strict=True))
     ]
     replace_file(out / "patterns.json", [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])
-    outputs = [str(file) for file in (*files, out / "patterns.json")]
+    return _tell(made, numbers, [*files, out / "patterns.json"], common)
+
+
+def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None) -> Patterns:
+    stopper = Stopper()
+    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet) as listen:
+        return run(recipe, net, listen, file=scan)
+
+
+def _tell(made: Patterns, numbers: dict[str, Any], files: list[Path], common: Common) -> int:
+    outputs = [str(file) for file in files]
     if common.json:
         print_json({**numbers, "outputs": outputs})
     else:
         _report(made, outputs)
     return 130 if made.stopped else 0
+
+
+def again(
+    recipe: PatternsRecipe, net: Network, common: Common, out: Path, _options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make a sheet again from its `record`."""
+    made = _run(recipe, net, common, None)
+    file = pictures.save(made.sheets()[int(record.get("page", 0))], out, recipe=record)
+    return _tell(made, {"recipe": record, **_numbers(made)}, [file], common)
 
 
 def _numbers(made: Patterns) -> dict[str, Any]:
@@ -112,10 +124,10 @@ def _report(made: Patterns, outputs: list[str]) -> None:
         best = f"{one.found[0].value:.2f} in {one.found[0].sample}" if one.found else "nowhere"
         share = float(one.scan.share_active[one.unit.channel])
         beside = ""
-        if one.unit in made.made:
-            result, i = made.made[one.unit]
+        activation = made.made_activation(one.unit)
+        if activation is not None:
             highest = float(one.scan.highest[one.unit.channel])
-            beside = f"; mean over the map {highest:.2f} at most, {result.activation[i]:.2f} in the picture made for it"
+            beside = f"; mean over the map {highest:.2f} at most, {activation:.2f} in the picture made for it"
         results.print(f"{one.unit.title}: highest {best}; active at {share:.0%} of all positions{beside}", markup=False)
     for file in outputs:
         results.print(file, markup=False)

@@ -25,6 +25,9 @@ __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
 
+# Takes the names that features go by, and the features.
+Visitor = Callable[[list[str], Tensor], None]
+
 # How modules refuse a picture: torch by the first, timm and many users' own by the others.
 _REFUSALS = (RuntimeError, AssertionError, ValueError)
 
@@ -226,9 +229,7 @@ class Network:
                     handle.remove()
 
     @contextmanager
-    def visiting(
-        self, layers: Sequence[str], visit: Callable[[list[str], Tensor], None]
-    ) -> Iterator[Callable[[Tensor], None]]:
+    def visiting(self, layers: Sequence[str], visit: Visitor) -> Iterator[Callable[[Tensor], None]]:
         """A function that runs public pictures (B, 3, H, W) and hands each layer to `visit` as soon as it is there.
 
         `visit` gets the names that the features go by, and the features (B, channels, ...), which it must not keep or change:

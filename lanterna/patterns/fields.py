@@ -45,7 +45,7 @@ def place(layer: Layer, row: int, column: int, size: tuple[int, int]) -> Place |
 
 
 def crop(picture: Tensor, where: Place, outside: float = 1.0) -> Tensor:
-    """The pixels of (1, C, H, W) at `where`, (1, C, *where.size); what lies beyond the picture's edge has the value `outside`."""
+    """The pixels of (1, C, H, W) at `where`, (1, C, *where.size); beyond the edge is `outside`."""
     seen = where.inside((picture.shape[2], picture.shape[3]))
     made = torch.full((*picture.shape[:2], *where.size), outside)
     rows = slice(seen.top - where.top, seen.bottom - where.top + 1)

@@ -1,4 +1,4 @@
-"""What a pass over data leaves of one layer: the best places and the statistics of each unit, in a size that does not grow."""
+"""What a pass over data leaves of one layer: each unit's best places and statistics, in a size that does not grow."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ KEPT = 256
 
 
 def kept_samples(ids: Sequence[str]) -> list[int]:
-    """The samples whose numbers are kept for quantiles: all up to 256, else 256 by chance, always the same for the same ids."""
+    """The samples kept for quantiles: all up to 256, else 256 by chance, always the same for the same ids."""
     chance = sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode("utf-8", "surrogatepass")).digest())
     return sorted(chance[:KEPT])
 
@@ -27,10 +27,10 @@ class LayerScan:
     """One layer over `count` pictures; C units.
 
     `best`: the highest places. `highest` (C,): the highest mean over a map of any picture. `total` (C,): sum of the
-    means over the map. `places`: at how many positions variance and activity were taken, at most 196 a picture, evenly spaced;
-    `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these. `kept`: the
-    samples whose mean, peak and one position's value are in `kept_values` (3, n, C). `class_total` (classes, C) and
-    `class_count` (classes,): sums of means, for data with classes, else with no rows.
+    means over the map. `places`: at how many positions variance and activity were taken, at most 196 a picture, evenly
+    spaced; `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these.
+    `kept`: the samples whose mean, peak and one position's value are in `kept_values` (3, n, C). `class_total`
+    (classes, C) and `class_count` (classes,): sums of means, for data with classes, else with no rows.
     """
 
     best: Best

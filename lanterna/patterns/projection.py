@@ -141,11 +141,8 @@ def randomised(network: Network, layer: str, generator: torch.Generator) -> Netw
         weight = parts[name].weight
         assert isinstance(weight, Tensor)
         order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-        weight.data = (
-            weight.data.flatten()[order].view_as(weight).contiguous(memory_format=torch.channels_last)
-            if weight.ndim == 4
-            else weight.data.flatten()[order].view_as(weight)
-        )
+        # In place of its values: the memory layout stays what it was.
+        weight.data.copy_(weight.data.flatten()[order].view(weight.shape))
     return changed
 
 
@@ -154,4 +151,5 @@ def alike(one: Tensor, other: Tensor) -> Tensor:
     flat = [pattern.abs().sum(1).flatten(1) for pattern in (one, other)]
     centred = [values - values.mean(1, keepdim=True) for values in flat]
     norm = centred[0].norm(dim=1) * centred[1].norm(dim=1)
-    return (centred[0] * centred[1]).sum(1) / norm.clamp(min=1e-30)
+    correlation: Tensor = (centred[0] * centred[1]).sum(1) / norm.clamp(min=1e-30)
+    return correlation

@@ -25,7 +25,7 @@ _SAVE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found, by layer. `seen` says how many samples of the data each layer has passed, `unreadable` what was skipped."""
+    """What was found, by layer. `seen`: how many samples each layer has passed; `unreadable`: what was skipped, and why."""
 
     layers: Mapping[str, LayerScan] = field(default_factory=dict)
     seen: Mapping[str, int] = field(default_factory=dict)
@@ -58,10 +58,11 @@ def scan(
 ) -> Scan:
     """Run the data through the network once and say, for each unit of `layers`, where it fires most, with its statistics.
 
-    `k` places are held for each unit, one for each picture unless `repeat` lets crops of the same picture come several times.
-    `known` is what an earlier, perhaps interrupted scan left: only what it lacks is computed. `part` limits the pass to some of
-    the samples; scans of disjoint parts can be merged. `save` gets the state every 20 seconds and at the end. `feed` gives
-    the batches where they do not come from `dataset`. Memory does not depend on the number of pictures.
+    `k` places are held for each unit, one for each picture unless `repeat` lets crops of the same picture come several
+    times. `known` is what an earlier, perhaps interrupted scan left: only what it lacks is computed. `part` limits the
+    pass to some of the samples; scans of disjoint parts can be merged. `save` gets the state every 20 seconds and at
+    the end. `feed` gives the batches where they do not come from `dataset`. Memory does not depend on the number of
+    pictures.
 
     A listener that answers STOP ends it after the batch that runs. Raises InputError where no picture can be read.
     """

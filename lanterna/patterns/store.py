@@ -51,7 +51,7 @@ def default_file(said: Mapping[str, Any]) -> Path:
 
 
 def load(path: Path, said: Mapping[str, Any]) -> Scan | None:
-    """The scan in `path`; None where there is no such file. Raises InputError where it is no scan, or one of something else."""
+    """The scan in `path`; None where there is none. Raises InputError where it is no scan, or of something else."""
     if not path.exists():
         return None
     try:

@@ -63,8 +63,8 @@ class Watch:
         batch, unit = (peaks > self._threshold).nonzero(as_tuple=True)
         if len(batch):
             value = peaks[batch, unit]
-            place = (maps[batch, :, unit] == value[:, None]).to(torch.uint8).argmax(1)
-            self._places.append((unit, value, samples[batch], place // width, place % width))
+            where = (maps[batch, :, unit] == value[:, None]).to(torch.uint8).argmax(1)
+            self._places.append((unit, value, samples[batch], where // width, where % width))
 
     def flush(self, labels: Tensor | None) -> LayerScan:
         """The scan with what was seen since the last time; `labels` has the class of every sample."""

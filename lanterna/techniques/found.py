@@ -28,10 +28,11 @@ _ROWS = 6  # units on one sheet
 class Found:
     """One place: `value` of the unit at (`row`, `column`) of its map in `sample`.
 
-    `place` is the receptive field in the picture as the network sees it, or None where it exceeds the picture; then `effective`
-    is the part of it that counts. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern` the projection, signed,
-    `control` the same with the layers above shuffled, and `alike` how much the two correlate. Checks, which should be zero:
-    `difference` of the activation, computed again, and the share of the projection `outside` of the field.
+    `place` is the receptive field in the picture as the network sees it, or None where it exceeds the picture; then
+    `effective` is the part that counts. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern` the
+    projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
+    Checks, which should be zero: `difference` of the activation, computed again, and the share of the projection
+    `outside` of the field.
     """
 
     sample: str
@@ -130,6 +131,13 @@ class Patterns:
     unreadable: Mapping[str, str]
     notes: tuple[str, ...]
     stopped: bool
+
+    def made_activation(self, unit: Unit) -> float | None:
+        """The activation of the picture made for `unit`; None where none was made."""
+        if unit not in self.made:
+            return None
+        result, place = self.made[unit]
+        return result.activation[place]
 
     def says(self) -> list[str]:
         """What a person should know about the data, one line each."""

@@ -1,4 +1,4 @@
-"""What real pictures excite a unit: the places that do most, at the size of its receptive field, and the pattern it sees there.
+"""What real pictures excite a unit: the places that do most, as large as it sees, and the pattern it sees there.
 
 Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from lanterna import data as data_sets
@@ -22,6 +22,7 @@ from lanterna.patterns.fields import crop, effective, place
 from lanterna.patterns.layer_scan import LayerScan
 from lanterna.patterns.projection import Method, alike, project, randomised
 from lanterna.patterns.scan import Scan, scan
+from lanterna.recipe import Recipe
 from lanterna.techniques.found import Found, Patterns, UnitPatterns
 from lanterna.techniques.units import Unit, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
@@ -34,10 +35,8 @@ FEW = 64
 _MADE_AT_ONCE = 12
 
 
-class PatternsRecipe(BaseModel):
+class PatternsRecipe(Recipe):
     """All that decides the patches, their projections, and the pictures made beside them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     technique: Literal["patterns"] = "patterns"
     schema_version: Literal[1] = 1
@@ -51,10 +50,11 @@ class PatternsRecipe(BaseModel):
     strict: Annotated[bool, Field(description="refuse data with a file that can't be read")] = False
     projection: Annotated[Method, Field(description="how the pattern comes back to pixels")] = "guided"
     steps: Annotated[int, Field(ge=0, le=100_000, description="steps for the picture made beside; 0 makes none")] = 128
-    size: Annotated[
-        str | None, Field(description="size of the picture made beside; by default 160, or the network's own")
-    ] = None
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
+    size: Annotated[str | None, Field(description="size of that picture; by default 160, or the network's own")] = None
+
+    def digests(self) -> dict[str, str]:
+        """The content of the data."""
+        return {self.data: data_sets.load(self.data).fingerprint}
 
 
 def patterns_units(texts: Sequence[str], network: Network) -> list[Unit]:
@@ -195,7 +195,7 @@ def _unit(
 
 
 def _control(shuffled: Network, picture: Tensor, unit: Unit, row: Tensor, column: Tensor, method: Method) -> Tensor:
-    """The same with the layers above shuffled, for the unit that fires most there: any is as good, but one that is off is none."""
+    """The same with the layers above shuffled, for the unit that fires most there: one that is off shows nothing."""
     with shuffled.reading([unit.layer]) as read, torch.no_grad():
         features = read(picture.to(shuffled.device))[unit.layer]
     values = features[0, :, int(row), int(column)] if features.ndim == 4 else features[0]
