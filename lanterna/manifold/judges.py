@@ -1,0 +1,69 @@
+"""Both classifiers, asked the same question about the same pictures."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lanterna.manifold.classifier import Classifier
+from lanterna.manifold.densities import Densities
+
+__all__ = ["Judged", "Judges"]
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What both say about B pictures; all (B,).
+
+    Confidences are of the best class after calibration. The generative classifier's `density_posterior` is among its classes
+    only; its `density_confidence` has "none of them" as one more answer, with the density at its floor. `density` is
+    log p(picture) in nats.
+    """
+
+    frontier_class: Tensor
+    frontier_confidence: Tensor
+    density_class: Tensor
+    density_posterior: Tensor
+    density_confidence: Tensor
+    density: Tensor
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The discriminative `classifier` and the generative `densities` of one seed."""
+
+    classifier: Classifier
+    densities: Densities
+
+    @property
+    def floor(self) -> float:
+        """The log density that 1 % of the held-out pictures are below."""
+        return float(self.densities.floor)
+
+    def judge(self, pictures: Tensor) -> Judged:
+        """What both say about `pictures` (B, 1, 28, 28)."""
+        with torch.no_grad():
+            parts = [self._judge(part) for part in pictures.split(_AT_ONCE)]
+        return Judged(*(torch.cat(found) for found in zip(*parts, strict=True)))
+
+    def frontier_log_confidence(self, pictures: Tensor) -> Tensor:
+        """Calibrated log probabilities (B, K) of the discriminative classifier, with gradient."""
+        found: Tensor = (self.classifier(pictures) / self.classifier.temperature).log_softmax(1)
+        return found
+
+    def density_log_confidence(self, pictures: Tensor) -> Tensor:
+        """Calibrated log probabilities (B, K) of the generative classifier with "none of them" as an answer, with gradient."""
+        return self._with_none(self.densities(pictures))[:, :-1]
+
+    def _with_none(self, logits: Tensor) -> Tensor:
+        none = self.densities.floor.expand(len(logits), 1)
+        return (torch.cat([logits, none], 1) / self.densities.temperature).log_softmax(1)
+
+    def _judge(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        frontier = self.frontier_log_confidence(pictures).exp().max(1)
+        logits = self.densities(pictures)
+        posterior = (logits / self.densities.temperature).softmax(1).max(1)
+        confidence = self._with_none(logits)[:, :-1].exp().amax(1)
+        return frontier.indices, frontier.values, posterior.indices, posterior.values, confidence, logits.logsumexp(1)
