@@ -14,23 +14,24 @@ __all__ = ["describe", "warnings_about"]
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
-def describe(recipe: Recipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Recipe, network and weights, versions, threads and the hashes of the input pictures, ready for JSON."""
+def describe(recipe: Recipe, network: Network | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe, network (None where the technique trains its own), versions, threads and input hashes, ready for JSON."""
+    about = network and {"name": network.name, "source": network.source, "weights_sha256": network.weights_sha256}
     return {
         "recipe": recipe.model_dump(mode="json"),
-        "network": {"name": network.name, "source": network.source, "weights_sha256": network.weights_sha256},
+        "network": about,
         "versions": {package: metadata.version(package) for package in PACKAGES},
         "threads": torch.get_num_threads(),
-        "device": str(network.device),
+        "device": str(network.device) if network else "cpu",
         "inputs": recipe.digests(),
         "options": dict(options),
     }
 
 
-def warnings_about(record: Mapping[str, Any], recipe: Recipe, network: Network) -> Iterator[str]:
+def warnings_about(record: Mapping[str, Any], recipe: Recipe, network: Network | None) -> Iterator[str]:
     """Why a replay may differ from the picture: other weights, versions, threads or inputs."""
     now = describe(recipe, network, {})
-    if record["network"].get("weights_sha256") != network.weights_sha256:
+    if network is not None and record["network"].get("weights_sha256") != network.weights_sha256:
         yield f"the weights of {network.name} are not those the picture was made with"
     for package, version in record.get("versions", {}).items():
         if now["versions"].get(package) != version:

@@ -7,6 +7,7 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import look
+from lanterna.cli import manifold as manifold_command
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
@@ -29,6 +30,7 @@ for command in (
     look.classify,
     visualize_command.visualize,
     patterns_command.patterns,
+    manifold_command.manifold,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -10,12 +10,13 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import patterns, visualize
+from lanterna.cli import manifold, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
+from lanterna.techniques.manifold import ManifoldRecipe
 from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
@@ -32,6 +33,7 @@ class _Technique:
 
 TECHNIQUES = {
     "visualize": _Technique(VisualizeRecipe, visualize.again),
+    "manifold": _Technique(ManifoldRecipe, manifold.again),
     "patterns": _Technique(PatternsRecipe, patterns.again),
 }
 
@@ -58,13 +60,14 @@ def replay(
             raise UnknownNameError("technique", name, TECHNIQUES, hint=f"{picture} was made by another version")
         technique = TECHNIQUES[name]
         recipe = technique.recipe.model_validate(record["recipe"])
-        spec = str(record["network"]["source"])
+        spec = None if record["network"] is None else str(record["network"]["source"])
         options: dict[str, Any] = {"arch": None} | dict(record["options"])
     except ValidationError as error:
         raise InputError(f"{picture} has a recipe of another version: {readable(error)}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{picture} has a recipe that can't be replayed; it lacks a part: {error}") from error
-    net = load_network(spec, common, options["arch"])
+    common.apply()
+    net = None if spec is None else load_network(spec, common, options["arch"])
     for warning in warnings_about(record, recipe, net):
         errors.print(f"warning: {warning}", markup=False)
     return technique.again(recipe, net, common, out, options, record)

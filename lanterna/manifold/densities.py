@@ -55,7 +55,6 @@ class Densities(nn.Module):
         self.biases = nn.ParameterDict({name: torch.empty(classes * shape[1]) for name, shape in shapes.items()})
         self.log_sigma = nn.Parameter(torch.tensor(log(0.2)))
         self.classes = classes
-        self.code_steps = CODE_STEPS
         self.pixels = PixelCode()
         buffers = {"bank": (classes, BANK, LATENT), "sigma": (), "widths": (classes,), "prior": (classes,)}
         for name, shape in {**buffers, "floor": (), "temperature": ()}.items():
@@ -80,7 +79,7 @@ class Densities(nn.Module):
         picture = -distance / (2 * self.sigma**2) - PIXELS * (self.sigma.log() + 0.5 * log(2 * pi))
         return picture - codes.square().sum(2) / 2 + self.widths[:, None]
 
-    def synthesise(self, pixels: Tensor, steps: int | None = None) -> Tensor:
+    def synthesise(self, pixels: Tensor, steps: int = CODE_STEPS) -> Tensor:
         """The codes (K, B, LATENT) that explain `pixels` (B, 784) best: the nearest of the bank, then gradient steps.
 
         The encoder is not asked: it could be attacked (Schott et al. 2019).
@@ -93,7 +92,6 @@ class Densities(nn.Module):
             codes = self.bank.gather(1, best)
             first = torch.zeros_like(codes)
             second = torch.zeros_like(codes)
-        steps = self.code_steps if steps is None else steps
         for step in range(steps):
             with torch.enable_grad():
                 asked = codes.detach().requires_grad_()
@@ -106,7 +104,7 @@ class Densities(nn.Module):
             codes = codes + _CODE_LR * (1 - step / steps) * corrected / scale
         return codes.detach()
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, code_steps: int = CODE_STEPS) -> Tensor:
         """log p(picture, class) in nats, (B, K).
 
         Gradients reach the pictures through the decodings at the best codes, which stay fixed: at a maximum over codes the
@@ -114,10 +112,9 @@ class Densities(nn.Module):
         """
         found = []
         for part in pictures.flatten(1).split(_AT_ONCE):
-            codes = self.synthesise(part.detach())
+            codes = self.synthesise(part.detach(), code_steps)
             found.append((self.joint(part, codes) + self.prior[:, None]).T)
         return torch.cat(found)
-
 
     def code_length(self, pictures: Tensor) -> Tensor:
         """Bits that describe each of the 8-bit `pictures` (B, 1, 28, 28) by class, code and remainder, (B,): -log2 p(picture)."""

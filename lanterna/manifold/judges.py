@@ -11,6 +11,8 @@ from lanterna.manifold.densities import Densities
 __all__ = ["Judged", "Judges"]
 
 _AT_ONCE = 500
+# Of the codes in each step of an attack; what an attack found is judged with all of them.
+HURRIED_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ class Judges:
 
     def density_log_confidence(self, pictures: Tensor) -> Tensor:
         """Calibrated log probabilities (B, K) of the generative classifier with "none of them" as an answer, with gradient."""
-        return self._with_none(self.densities(pictures))[:, :-1]
+        return self._with_none(self.hurried(pictures))[:, :-1]
+
+    def hurried(self, pictures: Tensor) -> Tensor:
+        """The generative classifier's log densities (B, K) after fewer steps of the codes, for attacks: margins hardly differ."""
+        found: Tensor = self.densities(pictures, code_steps=HURRIED_STEPS)
+        return found
 
     def _with_none(self, logits: Tensor) -> Tensor:
         none = self.densities.floor.expand(len(logits), 1)

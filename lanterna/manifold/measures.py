@@ -3,6 +3,7 @@
 import io
 import zlib
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import torch
@@ -10,7 +11,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["auroc", "calibration_error", "compressed_bits", "fitted_temperature", "png_bytes", "reliability", "zlib_bytes"]
+__all__ = [
+    "auroc",
+    "calibration_error",
+    "compressed_bits",
+    "fitted_temperature",
+    "over_seeds",
+    "png_bytes",
+    "reliability",
+    "zlib_bytes",
+]
 
 
 def auroc(inside: Tensor, outside: Tensor) -> float:
@@ -83,6 +93,18 @@ def compressed_bits(pictures: Tensor) -> Tensor:
     return torch.tensor([8.0 * min(zlib_bytes(picture), png_bytes(picture)) for picture in pictures])
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, lowest and highest of one number over the seeds, and all of them."""
-    return {"mean": sum(values) / len(values), "low": min(values), "high": max(values), "seeds": list(values)}
+def over_seeds(found: Sequence[Any]) -> Any:
+    """Trees of numbers, one for each seed, as one tree: every number becomes mean, low, high and the list of all.
+
+    Infinite numbers become None, which JSON can hold; a mean with one of them is None.
+
+    >>> over_seeds([{"a": 1.0}, {"a": 2.0}])
+    {'a': {'mean': 1.5, 'low': 1.0, 'high': 2.0, 'seeds': [1.0, 2.0]}}
+    """
+    if isinstance(found[0], dict):
+        return {key: over_seeds([one[key] for one in found]) for key in found[0]}
+    values = [None if one is None or not isfinite(one) else one for one in found]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return {"mean": None, "low": min(known, default=None), "high": None, "seeds": values}
+    return {"mean": sum(known) / len(known), "low": min(known), "high": max(known), "seeds": values}

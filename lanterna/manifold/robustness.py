@@ -63,7 +63,8 @@ def least_distance(
         shrink, pace = 0.001 + 0.1 * fall, 0.02 + 0.98 * fall
         flat = slope.flatten(1)
         dual = flat.norm(dim=1) if norm == "l2" else flat.abs().sum(1)
-        ahead = length + margin.abs() / dual.clamp(min=1e-12)
+        # A little beyond, as DeepFool goes: exactly on the frontier nothing is wrong yet.
+        ahead = (length + margin.abs() / dual.clamp(min=1e-12)) * (1.02 + shrink)
         grown = torch.where(torch.isfinite(best), allowed * (1 + shrink), ahead)
         allowed = torch.where(wrong, torch.minimum(allowed * (1 - shrink), best * (1 - shrink)), grown)
         direction = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -141,10 +142,14 @@ def random_search(
 
 @dataclass(frozen=True)
 class Robustness:
-    """One classifier's: distances (B,) by gradient, pictures moved so far, and what searches without gradients found."""
+    """One classifier's: distances (B,) by gradient, pictures moved so far, and what searches without gradients found.
+
+    `holds` says of which pictures the whole classifier errs, all steps of its codes included.
+    """
 
     distance: dict[Norm, Tensor]
     moved: dict[Norm, Tensor]
+    holds: dict[Norm, Tensor]
     line: Tensor
     search_nearer: dict[Norm, Tensor]
     search_farther: dict[Norm, Tensor]
@@ -158,6 +163,8 @@ class Robustness:
         }
         for norm, distance in self.distance.items():
             told[f"{norm}_median"] = float(distance.median())
+            told[f"{norm}_found_share"] = float(torch.isfinite(distance).float().mean())
+            told[f"{norm}_holds_share"] = float(self.holds[norm].float().mean())
             told[f"{norm}_search_nearer_share"] = float(self.search_nearer[norm].float().mean())
             told[f"{norm}_search_farther_share"] = float(self.search_farther[norm].float().mean())
         return told
@@ -165,6 +172,7 @@ class Robustness:
 
 def robustness(
     logits: Logits,
+    final: Logits,
     pictures: Tensor,
     labels: Tensor,
     real: tuple[Tensor, Tensor],
@@ -174,18 +182,22 @@ def robustness(
     on_step: Callable[[int], None] | None = None,
 ) -> Robustness:
     """Least distances in L2 and Linf of `pictures`, and the same without gradients: on the line to a `real` picture of another
-    class, and by random search within 0.9 and 2 times the distance that gradients found.
+    class, and by random search within 0.9 and 2 times the distance that gradients found. `logits` are attacked; `final`, which
+    may take longer, then says of which pictures it is fooled too.
     """
     norms: tuple[Norm, ...] = ("l2", "linf")
     distance: dict[Norm, Tensor] = {}
+    holds: dict[Norm, Tensor] = {}
     moved: dict[Norm, Tensor] = {}
     nearer: dict[Norm, Tensor] = {}
     farther: dict[Norm, Tensor] = {}
     for norm in norms:
         distance[norm], moved[norm] = least_distance(logits, pictures, labels, norm, steps, on_step)
+        with torch.no_grad():
+            holds[norm] = _margin(final(moved[norm]), labels) < 0
         size = torch.where(torch.isfinite(distance[norm]), distance[norm], torch.ones(()))
         # What is wrong unmoved needs no search.
         already = size == 0
         nearer[norm] = random_search(logits, pictures, labels, 0.9 * size, norm, queries, generator, on_step) & ~already
         farther[norm] = random_search(logits, pictures, labels, 2 * size, norm, queries, generator, on_step)
-    return Robustness(distance, moved, between(logits, pictures, labels, *real), nearer, farther)
+    return Robustness(distance, moved, holds, between(logits, pictures, labels, *real), nearer, farther)

@@ -77,7 +77,9 @@ def prepared(dataset: Dataset, count: int, *, fit: bool = False) -> Prepared:
         only = f"{dataset.classes[next(iter(found))]!r}" if found and dataset.classes else "one"
         raise InputError(f"{name} has {len(labelled)} pictures of one class, {only}; two classes or more are needed")
     # Spread over the order, in which classes often follow each other.
-    chosen = [labelled[round(i * (len(labelled) - 1) / (count - 1))] for i in range(count)] if len(labelled) > count else labelled
+    chosen = (
+        [labelled[round(i * (len(labelled) - 1) / (count - 1))] for i in range(count)] if len(labelled) > count else labelled
+    )
     counts = Counter(dataset.labels[place] for place in chosen)
     kept = sorted(found)
     small = [dataset.classes[label] if dataset.classes else str(label) for label in kept if counts[label] < LEAST]
@@ -125,7 +127,9 @@ def split(data: Prepared, seed: int) -> Split:
         parts["held"].append(places[:held])
         parts["test"].append(places[held : held + test])
         parts["train"].append(places[held + test :])
-    chosen = {name: torch.cat(places)[torch.randperm(sum(map(len, places)), generator=generator)] for name, places in parts.items()}
+    chosen = {
+        name: torch.cat(places)[torch.randperm(sum(map(len, places)), generator=generator)] for name, places in parts.items()
+    }
     pictures, labels = data.pictures, data.labels
     return Split(
         data.classes,

@@ -28,7 +28,15 @@ __all__ = [
 # Without those that could pass for a digit: b, B, g, i, I, j, l, O, o, q, s, S, Z, z and the like.
 LETTERS = "ACEFGHJKMNPRTUVWXYacdefhkmnpruvwxy"
 MARKS = ".,:;'-~^*+"
-_FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono-Oblique", "DejaVuSerif", "DejaVuSerif-BoldItalic", "cmss10", "cmti10")
+_FONTS = (
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSerif",
+    "DejaVuSerif-BoldItalic",
+    "cmss10",
+    "cmti10",
+)
 # MNIST fits its digits into 20 px; drawn four times as large, so that edges come out as smooth as there.
 _BOX, _FINER = 20, 4
 
@@ -115,5 +123,3 @@ def pixel_shuffled(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """The pixels of each picture in a random order of its own."""
     order = torch.rand(pictures.flatten(1).shape, generator=generator).argsort(1)
     return pictures.flatten(1).gather(1, order).view_as(pictures)
-
-
