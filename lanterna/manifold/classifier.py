@@ -47,6 +47,11 @@ class Classifier(nn.Module):
         return found
 
 
+def about(split: Split, steps: int, seed: int) -> dict[str, Any]:
+    """All that decides the weights."""
+    return {**split.about, "steps": steps, "seed": seed, "batch": _BATCH, "lr": _LR}
+
+
 def trained_classifier(split: Split, steps: int, seed: int, on_event: Listener | None = None) -> tuple[Classifier, bool]:
     """The classifier for `split`, from the cache where it is there; its temperature is fitted on the held-out part."""
 
@@ -63,5 +68,4 @@ def trained_classifier(split: Split, steps: int, seed: int, on_event: Listener |
         with torch.no_grad():
             model.temperature.fill_(fitted_temperature(model(split.held), split.held_labels))
 
-    about: dict[str, Any] = {**split.about, "steps": steps, "seed": seed, "batch": _BATCH, "lr": _LR}
-    return cached("classifier", about, lambda: Classifier(len(split.classes)), train)
+    return cached("classifier", about(split, steps, seed), lambda: Classifier(len(split.classes)), train)

@@ -1,6 +1,6 @@
 """The figures: one style, no global state of matplotlib; each becomes a picture (1, 3, H, W)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,18 +24,27 @@ __all__ = ["DENSE", "FRONTIER", "TITLES", "calibration", "fooling", "ladder", "p
 FRONTIER, DENSE, SOFT, INK = "#b4541a", "#2b6a8f", "#8d877c", "#1c1b19"
 PALETTE = ("#c8553d", "#2b6a8f", "#5f8d4e", "#d9a441", "#7a5c99", "#3d9a9a", "#b5739d", "#8a6f4d", "#4d5f8a", "#9aa33c")
 TITLES = {
-    "test": "test set", "letters": "letters from fonts", "marks": "punctuation from fonts", "faint": "test set, contrast × 0.3",
+    "test": "test set", "letters": "letters from fonts", "marks": "punctuation from fonts",
+    "faint": "test set, contrast × 0.3",
     "patches": "natural patches", "phase_scrambled": "phase-scrambled", "shuffled": "pixels shuffled",
     "marginal_noise": "noise, each pixel's own values", "noise": "uniform noise",
     "fooling_discriminative": "fooling the discriminative", "fooling_generative": "fooling the generative",
 }  # fmt: skip
-_STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",
+_STYLE: Any = {
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
     "axes.edgecolor": "#b9b3a7", "axes.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
     "xtick.color": "#5c5850", "ytick.color": "#5c5850", "text.color": INK, "legend.frameon": False,
     "figure.facecolor": "#fbfaf7", "axes.facecolor": "#fbfaf7", "savefig.facecolor": "#fbfaf7",
 }  # fmt: skip
+# For more kinds than classes have colours.
+_MANY = (
+    "#c8553d", "#5f8d4e", "#d9a441", "#7a5c99", "#3d9a9a", "#b5739d", "#8a6f4d", "#1c1b19", "#9aa33c", "#e08b4f", "#b9b3a7",
+    "#6fa8dc",
+)  # fmt: skip
 _DPI = 120
+# A label to the left of a small picture.
+_BESIDE: Any = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
 
 
 @contextmanager
@@ -47,8 +56,8 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 def _picture(figure: Figure) -> Tensor:
     with matplotlib.rc_context(_STYLE):
         canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
@@ -84,13 +93,16 @@ def wall(study: Study) -> Tensor:
             (uniform.distance, SOFT, "uniform noise"),
         ]
         last = max(float(values.max()) for values, *_ in shown)
-        bins = np.linspace(0, last * 1.02, 90)
+        bins = np.linspace(0, last * 1.02, 90).tolist()
         for values, tint, label in shown:
             axes.hist(values.numpy(), bins=bins, density=True, color=tint, alpha=0.85, label=f"{label}, {len(values):,}")
         axes.set_xlabel("distance to the nearest real picture (L2)")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.set_title("No noise picture comes as near to a real one as real pictures do")
+        found = [wall.numbers() for wall in (uniform, marginal)]
+        within = " and ".join(f"{one['within_median']} of {one['count']:,}" for one in found)
+        axes.axvline(found[0]["real_median_distance"], color=INK, linewidth=0.8, linestyle="dashed")
+        axes.set_title(f"Noise pictures nearer to a real one than the median real picture (dashed): {within}")
         axes.legend(loc="upper left")
         rows = [
             ("uniform,\nnearest", uniform.closest),
@@ -103,7 +115,7 @@ def wall(study: Study) -> Tensor:
                 place = figure.add_subplot(grid[row + 1, column])
                 _show(place, picture)
                 if column == 0:
-                    place.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+                    place.set_ylabel(label, **_BESIDE)
         return _picture(figure)
 
 
@@ -142,7 +154,7 @@ def ladder(study: Study) -> Tensor:
             axes.set_xlim(-0.5, 3.5)
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+            axes.set_ylabel(label, **_BESIDE)
             for spine in axes.spines.values():
                 spine.set_visible(False)
         return _picture(figure)
@@ -195,8 +207,8 @@ def planes(plane: Plane, classes: Sequence[str], heading: str, axes_titles: tupl
 def scores(study: Study, shown: Sequence[str] = ("frontier_confidence", "density_confidence", "density")) -> Tensor:
     """How each kind of pictures is scored: the spread over its pictures, and three of them."""
     labels = {
-        "frontier_confidence": ("confidence, discriminative", FRONTIER),
-        "density_confidence": ("confidence, generative", DENSE),
+        "frontier_confidence": ("discriminative, confidence", FRONTIER),
+        "density_confidence": ("generative, confidence", DENSE),
         "density": ("log density, nats", DENSE),
     }
     count = len(study.groups)
@@ -209,7 +221,7 @@ def scores(study: Study, shown: Sequence[str] = ("frontier_confidence", "density
             axes.imshow(strip.numpy(), cmap="gray", vmin=0, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_ylabel(title(group.name), rotation=0, ha="right", va="center", fontsize=8)
+            axes.set_ylabel(title(group.name), **_BESIDE)
         for column, name in enumerate(shown):
             axes = figure.add_subplot(grid[:, column + 1])
             values = [group.score(name).numpy() for group in study.groups]
@@ -221,7 +233,8 @@ def scores(study: Study, shown: Sequence[str] = ("frontier_confidence", "density
                 box.set(facecolor=labels[name][1], alpha=1.0 if number == 0 else 0.45, edgecolor="none")
             axes.set_ylim(count - 0.5, -0.5)
             axes.set_yticks([])
-            axes.set_title(labels[name][0])
+            axes.set_title(labels[name][0], fontsize=9)
+            axes.locator_params(axis="x", nbins=4)
             low, high = axes.get_xlim()
             for number, group in enumerate(study.groups[1:], 1):
                 axes.text(high + 0.02 * (high - low), number, f"{aurocs[group.name][name]:.2f}", va="center", fontsize=8)
@@ -234,7 +247,7 @@ def savings(study: Study) -> Tensor:
     with _figure(7.4, 4.6) as figure:
         axes = figure.add_subplot()
         for number, group in enumerate(study.groups):
-            tint = DENSE if number == 0 else PALETTE[(number * 3) % len(PALETTE)]
+            tint = DENSE if number == 0 else _MANY[(number - 1) % len(_MANY)]
             axes.scatter(
                 group.png_bits.numpy(), group.code_bits.numpy(), s=14 if number == 0 else 8, color=tint,
                 alpha=0.8 if number == 0 else 0.5, linewidths=0, label=title(group.name), zorder=3 if number == 0 else 2,
@@ -243,30 +256,25 @@ def savings(study: Study) -> Tensor:
         axes.plot([0, limit], [0, limit], color=SOFT, linewidth=0.8, linestyle="dashed")
         axes.set_xlabel("bits by PNG or zlib, the shorter")
         axes.set_ylabel("bits by the densities")
-        axes.set_title("Below the test set: more probable than real pictures")
+        axes.set_title("Lower is more probable; below the dashed line, cheaper than PNG")
         figure.legend(loc="outside right upper", fontsize=8)
         return _picture(figure)
 
 
-def fooling(study: Study) -> Tensor:
-    """What makes each classifier certain, starting from noise: one picture a class."""
-    classes = study.split.classes[:10]
-    numbers = study.numbers()["groups"]
-    with _figure(9.0, 3.3) as figure:
-        grid = figure.add_gridspec(2, len(classes))
-        for row, (name, key, tint) in enumerate(
-            (("discriminative", "frontier_confidence", FRONTIER), ("generative", "density_confidence", DENSE))
-        ):
-            pictures, labels = study.fooling[name]
-            mean = numbers[f"fooling_{name}"][key]
-            group = study.group(f"fooling_{name}")
-            for column in range(len(classes)):
+def fooling(classes: Sequence[str], found: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """What makes each classifier certain, starting from noise: one picture a class, with the confidence in it."""
+    shown = classes[:10]
+    with _figure(9.0, 2.9) as figure:
+        grid = figure.add_gridspec(2, len(shown))
+        for row, (name, tint) in enumerate((("discriminative", FRONTIER), ("generative", DENSE))):
+            pictures, labels, confidence = found[name]
+            for column in range(len(shown)):
                 place = int(torch.nonzero(labels == column)[0])
                 axes = figure.add_subplot(grid[row, column])
                 _show(axes, pictures[place], tint)
-                axes.set_title(f"{classes[column][:9]}\n{float(group.score(key)[place]):.1%}", loc="center", fontsize=8)
+                axes.set_title(f"{shown[column][:9]}\n{float(confidence[place]):.1%}", loc="center", fontsize=8)
                 if column == 0:
-                    axes.set_ylabel(f"{name}\nmean {mean:.1%}", rotation=0, ha="right", va="center", fontsize=8)
+                    axes.set_ylabel(f"{name}\nmean {float(confidence.mean()):.1%}", **_BESIDE)
         return _picture(figure)
 
 
@@ -299,7 +307,7 @@ def walk(studies: Sequence[Study]) -> Tensor:
                 _show(axes, found.moved["l2"][column], tint)
                 axes.set_title(f"L2 {float(found.distance['l2'][column]):.1f}", loc="center", fontsize=8)
                 if column == 0:
-                    axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+                    axes.set_ylabel(name, **_BESIDE)
         return _picture(figure)
 
 
@@ -311,7 +319,8 @@ def calibration(studies: Sequence[Study]) -> Tensor:
             axes = figure.add_subplot(grid[0, column])
             axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle="dashed")
             for number, study in enumerate(studies):
-                rows = study.calibration[name]["reliability"]
+                # A handful of pictures says nothing about a share.
+                rows = [row for row in study.calibration[name]["reliability"] if row["count"] >= 5]
                 axes.plot(
                     [row["confidence"] for row in rows], [row["accuracy"] for row in rows], "o-", color=tint, markersize=4,
                     linewidth=1, alpha=0.9 if number == 0 else 0.45,

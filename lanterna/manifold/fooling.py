@@ -20,9 +20,9 @@ def fooling_pictures(
 ) -> tuple[Tensor, Tensor]:
     """`each` pictures for every class, (K * each, 1, 28, 28), rounded to 8 bits, and the classes aimed at.
 
-    They start as uniform noise and follow the gradient of `log_confidence`, (B, 1, 28, 28) to (B, K), by Adam, inside [0, 1]. Of
-    all steps the most confident picture is kept (Nguyen et al., "Deep Neural Networks are Easily Fooled", 2015; there by
-    evolution, here by ascent).
+    They start as uniform noise and follow the gradient of `log_confidence`, (B, 1, 28, 28) to (B, K), by Adam,
+    inside [0, 1]. Of all steps the most confident picture is kept (Nguyen et al., "Deep Neural Networks are Easily
+    Fooled", 2015; there by evolution, here by ascent).
     """
     labels = torch.arange(classes).repeat_interleave(each)
     pictures = torch.rand(len(labels), 1, 28, 28, generator=generator)

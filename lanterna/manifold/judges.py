@@ -56,11 +56,11 @@ class Judges:
         return found
 
     def density_log_confidence(self, pictures: Tensor) -> Tensor:
-        """Calibrated log probabilities (B, K) of the generative classifier with "none of them" as an answer, with gradient."""
+        """Calibrated log probabilities (B, K) of the generative classifier with "none of them" as one; with gradient."""
         return self._with_none(self.hurried(pictures))[:, :-1]
 
     def hurried(self, pictures: Tensor) -> Tensor:
-        """The generative classifier's log densities (B, K) after fewer steps of the codes, for attacks: margins hardly differ."""
+        """The generative classifier's log densities (B, K) after fewer steps of the codes, for attacks."""
         found: Tensor = self.densities(pictures, code_steps=HURRIED_STEPS)
         return found
 

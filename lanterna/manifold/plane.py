@@ -44,6 +44,16 @@ class Plane:
             "inside_share": float(self.inside.float().mean()),
         }
 
+    def changes(self) -> dict[str, float | None]:
+        """Around one picture: how far along each axis each classifier changes its mind, None where it never does."""
+        middle = len(self.across) // 2
+        told: dict[str, float | None] = {}
+        for name, classes in (("frontier", self.frontier_class), ("density", self.density_class)):
+            for axis, line in (("gradient", classes[middle]), ("random", classes[:, middle])):
+                other = self.across.abs()[line != line[middle]]
+                told[f"{name}_changes_along_{axis}"] = float(other.min()) if len(other) else None
+        return told
+
 
 def _grid(
     judges: Judges, origin: Tensor, axes: Tensor, across: Tensor, down: Tensor, anchors: Tensor, labels: tuple[int, ...]
@@ -73,8 +83,8 @@ def _grid(
 def through_three(judges: Judges, split: Split, side: int) -> Plane:
     """The plane through three test pictures that both classifiers have right, of three classes (or two, where there are two).
 
-    Three points lie in a plane, whatever they are: nothing is projected, each point of it is a picture. Beyond the three it goes
-    on as far again, which leaves the cube of pictures in [0, 1].
+    Three points lie in a plane, whatever they are: nothing is projected, each point of it is a picture. Beyond the three it
+    goes on as far again, which leaves the cube of pictures in [0, 1].
     """
     classes = list(range(min(3, len(split.classes))))
     if len(split.classes) > 4:
@@ -107,7 +117,8 @@ def around(judges: Judges, split: Split, side: int, generator: torch.Generator, 
     """The plane around one test picture: across, the way the classifier's loss rises fastest; down, a random direction."""
     said = judges.judge(split.test)
     right = (said.frontier_class == split.test_labels) & (said.density_class == split.test_labels)
-    places = torch.nonzero(right)[:, 0]
+    sure = right & (said.frontier_confidence >= said.frontier_confidence[right].median()) if bool(right.any()) else right
+    places = torch.nonzero(sure)[:, 0]
     # One that the classifier is sure of, and neither the most typical nor the oddest of those.
     ranked = places[said.density[places].argsort()]
     chosen = int(ranked[len(ranked) // 2]) if len(ranked) else 0

@@ -10,15 +10,19 @@ from torch import Tensor
 
 from lanterna.manifold.wall import nearest
 
-__all__ = ["Norm", "Robustness", "between", "least_distance", "random_search", "robustness"]
+__all__ = ["Norm", "Robustness", "between", "least_distance", "random_search", "robustness", "settled"]
 
 Norm = Literal["l2", "linf"]
 Logits = Callable[[Tensor], Tensor]
 
+# How much further a picture is moved where the whole classifier is not fooled yet.
+_FARTHER = (1.0, 1.01, 1.02, 1.04, 1.07, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
+
 
 def _size(moved: Tensor, norm: Norm) -> Tensor:
     flat = moved.flatten(1)
-    return flat.norm(dim=1) if norm == "l2" else flat.abs().amax(1)
+    found: Tensor = flat.norm(dim=1) if norm == "l2" else flat.abs().amax(1)
+    return found
 
 
 def _inside(moved: Tensor, size: Tensor, norm: Norm) -> Tensor:
@@ -26,7 +30,8 @@ def _inside(moved: Tensor, size: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return torch.minimum(torch.maximum(moved, -size), size)
     length = moved.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp(min=1e-12)
-    return moved * (size / length).clamp(max=1)
+    inside: Tensor = moved * (size / length).clamp(max=1)
+    return inside
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -40,9 +45,9 @@ def least_distance(
 ) -> tuple[Tensor, Tensor]:
     """The least distance (B,) at which `pictures` (B, 1, H, W) are taken for another class, infinite where none was found.
 
-    And the pictures moved so far. Pintor et al., "Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints", 2021:
-    the allowed distance shrinks while the picture is wrong and grows while it is right, along with the gradient steps. What is
-    wrong already has the distance 0.
+    And the pictures moved so far. Pintor et al., "Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints",
+    2021: the allowed distance shrinks while the picture is wrong and grows while it is right, along with the gradient steps.
+    What is wrong already has the distance 0.
     """
     count = len(pictures)
     best = torch.full((count,), torch.inf)
@@ -140,11 +145,25 @@ def random_search(
     return margin < 0
 
 
+def settled(logits: Logits, pictures: Tensor, labels: Tensor, moved: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances and pictures where `logits` err, at `moved` or as little beyond as is needed, and which erred at `moved`."""
+    best, found = torch.full((len(pictures),), torch.inf), moved.clone()
+    holds = torch.zeros(len(pictures), dtype=torch.bool)
+    with torch.no_grad():
+        for factor in _FARTHER:
+            tried = (pictures + factor * (moved - pictures)).clamp(0, 1)
+            wrong = _margin(logits(tried), labels) < 0
+            holds |= wrong if factor == 1 else torch.zeros_like(wrong)
+            better = wrong & torch.isinf(best)
+            best[better], found[better] = _size(tried - pictures, norm)[better], tried[better]
+    return best, found, holds
+
+
 @dataclass(frozen=True)
 class Robustness:
     """One classifier's: distances (B,) by gradient, pictures moved so far, and what searches without gradients found.
 
-    `holds` says of which pictures the whole classifier errs, all steps of its codes included.
+    `holds` says which pictures fooled the whole classifier, all steps of its codes included, without being moved further.
     """
 
     distance: dict[Norm, Tensor]
@@ -181,9 +200,11 @@ def robustness(
     generator: torch.Generator,
     on_step: Callable[[int], None] | None = None,
 ) -> Robustness:
-    """Least distances in L2 and Linf of `pictures`, and the same without gradients: on the line to a `real` picture of another
-    class, and by random search within 0.9 and 2 times the distance that gradients found. `logits` are attacked; `final`, which
-    may take longer, then says of which pictures it is fooled too.
+    """Least distances in L2 and Linf of `pictures`, and the same without gradients.
+
+    That is on the line to a `real` picture of another class, and by random search within 0.9 and 2 times the distance that
+    gradients found. `logits` are attacked; `final`, which may take longer, decides: where it is not fooled by what was found,
+    the picture is moved further in the same direction until it is.
     """
     norms: tuple[Norm, ...] = ("l2", "linf")
     distance: dict[Norm, Tensor] = {}
@@ -193,8 +214,7 @@ def robustness(
     farther: dict[Norm, Tensor] = {}
     for norm in norms:
         distance[norm], moved[norm] = least_distance(logits, pictures, labels, norm, steps, on_step)
-        with torch.no_grad():
-            holds[norm] = _margin(final(moved[norm]), labels) < 0
+        distance[norm], moved[norm], holds[norm] = settled(final, pictures, labels, moved[norm], norm)
         size = torch.where(torch.isfinite(distance[norm]), distance[norm], torch.ones(()))
         # What is wrong unmoved needs no search.
         already = size == 0

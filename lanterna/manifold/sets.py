@@ -15,7 +15,7 @@ __all__ = ["SIDE", "Split", "grey", "prepared", "split"]
 
 SIDE = 28
 # Of each class: fewer leave nothing to train, hold out and test with.
-LEAST = 10
+LEAST, MOST_CLASSES = 10, 40
 _HELD, _TEST = 0.1, 0.2
 
 
@@ -80,12 +80,15 @@ def prepared(dataset: Dataset, count: int, *, fit: bool = False) -> Prepared:
     chosen = (
         [labelled[round(i * (len(labelled) - 1) / (count - 1))] for i in range(count)] if len(labelled) > count else labelled
     )
+    if len(found) > MOST_CLASSES:
+        raise InputError(f"{name} has {len(found)} classes; {MOST_CLASSES} are the most, as each gets a density of its own")
     counts = Counter(dataset.labels[place] for place in chosen)
     kept = sorted(found)
     small = [dataset.classes[label] if dataset.classes else str(label) for label in kept if counts[label] < LEAST]
     if small:
         raise InputError(
-            f"{name} has fewer than {LEAST} pictures of {len(small)} of its {len(kept)} classes: {', '.join(map(repr, small[:6]))}"
+            f"{name} has fewer than {LEAST} pictures of {len(small)} of its {len(kept)} classes: "
+            + ", ".join(map(repr, small[:6]))
             + (f" (of {count} that are used; --pictures takes more)" if len(chosen) < len(labelled) else "")
         )
     places = {label: place for place, label in enumerate(kept)}

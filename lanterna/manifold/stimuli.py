@@ -16,7 +16,6 @@ from lanterna.pictures import from_array
 __all__ = [
     "LETTERS",
     "MARKS",
-    "blobs",
     "glyphs",
     "marginal_noise",
     "natural_patches",
@@ -42,7 +41,7 @@ _BOX, _FINER = 20, 4
 
 
 def glyphs(characters: str, count: int, generator: torch.Generator, *, fill: bool) -> Tensor:
-    """White characters on black out of the fonts that come with matplotlib, (count, 1, 28, 28); `fill` scales each to 20 px."""
+    """White characters on black out of matplotlib's fonts, (count, 1, 28, 28); `fill` scales each to 20 px."""
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     fonts = [folder / f"{name}.ttf" for name in _FONTS]
     found = []
@@ -91,22 +90,9 @@ def noise(count: int, generator: torch.Generator) -> Tensor:
 
 
 def marginal_noise(pictures: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Every pixel from its own distribution in `pictures` (N, 1, 28, 28), on its own: the strongest noise without structure."""
+    """Every pixel from its own distribution in `pictures` (N, 1, 28, 28), on its own: noise that comes nearest to them."""
     chosen = torch.randint(len(pictures), (count, 1, *pictures.shape[2:]), generator=generator)
     return pictures.gather(0, chosen)
-
-
-def blobs(pictures: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Smooth noise with the distribution of values that `pictures` have: random values, blurred, ranked into theirs."""
-    rough = torch.randn(count, 1, SIDE, SIDE, generator=generator)
-    axis = torch.arange(-6, 7, dtype=torch.float32)
-    kernel = (-(axis**2) / (2 * 2.0**2)).exp()
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
-    smooth = F.conv2d(F.conv2d(F.pad(rough, (6, 6, 6, 6), mode="circular"), kernel), kernel.mT)
-    values = pictures[:count].flatten(1).sort(1).values
-    values = values[torch.arange(count) % len(values)]
-    order = smooth.flatten(1).argsort(1).argsort(1)
-    return values.gather(1, order).view(count, 1, SIDE, SIDE)
 
 
 def phase_scrambled(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -116,7 +102,8 @@ def phase_scrambled(pictures: Tensor, generator: torch.Generator) -> Tensor:
     random = torch.fft.rfft2(torch.randn(pictures.shape, generator=generator))
     turned = spectrum.abs() * random / random.abs().clamp(min=1e-12)
     turned[..., 0, 0] = spectrum[..., 0, 0]
-    return torch.fft.irfft2(turned, s=pictures.shape[2:]).clamp(0, 1)
+    back: Tensor = torch.fft.irfft2(turned, s=pictures.shape[2:])
+    return back.clamp(0, 1)
 
 
 def pixel_shuffled(pictures: Tensor, generator: torch.Generator) -> Tensor:

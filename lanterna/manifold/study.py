@@ -29,7 +29,7 @@ from lanterna.manifold.stimuli import (
 from lanterna.manifold.training import InterruptedTrainingError
 from lanterna.manifold.wall import Wall, noise_wall
 
-__all__ = ["SCORES", "Effort", "Group", "Study", "study"]
+__all__ = ["SCORES", "Effort", "Group", "Progress", "Study", "fooled", "study"]
 
 # Higher is more like the data: (key, title).
 SCORES = {
@@ -98,6 +98,11 @@ class Study:
         """The group of that name."""
         return next(group for group in self.groups if group.name == name)
 
+    def shown_fooling(self) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """For each classifier the pictures that make it certain, the classes aimed at, and its confidence."""
+        keys = {"discriminative": "frontier_confidence", "generative": "density_confidence"}
+        return {name: (*self.fooling[name], self.group(f"fooling_{name}").score(key)) for name, key in keys.items()}
+
     def aurocs(self) -> dict[str, dict[str, float]]:
         """For each kind of pictures that are none of the data, by score."""
         test = self.groups[0]
@@ -117,7 +122,7 @@ class Study:
             "groups": {group.name: _averages(group) for group in self.groups},
             "auroc": self.aurocs(),
             "plane": self.plane.numbers(),
-            "slice": self.slice.numbers(),
+            "slice": {**self.slice.numbers(), **self.slice.changes()},
             "robustness": {name: found.numbers() for name, found in self.robustness.items()},
             "sigma": float(self.judges.densities.sigma),
             "temperature": {
@@ -143,7 +148,7 @@ def _averages(group: Group) -> dict[str, float]:
     }
 
 
-class _Progress:
+class Progress:
     """Tells a listener of work in units of its own, and raises where the listener asks to stop."""
 
     def __init__(self, listener: Listener | None) -> None:
@@ -180,14 +185,14 @@ def study(
     densities, second = trained_densities(parts, effort.density_steps, seed, on_event[1])
     judges = Judges(classifier, densities)
     generator = torch.Generator().manual_seed(seed + 1)
-    progress = _Progress(on_event[2])
+    progress = Progress(on_event[2])
     with torch.no_grad():
         logits = {"discriminative": classifier(parts.test), "generative": densities(parts.test)}
     temperatures = {"discriminative": classifier.temperature, "generative": densities.temperature}
     progress.reach(4)
     walls = noise_wall(parts, effort.wall, generator)
     progress.reach(8)
-    fooling = _fooling(judges, effort, generator, progress)
+    fooling = fooled(judges, effort.fooling_each, effort.fooling_steps, generator, progress, (8, 20))
     kinds = _kinds(parts, others, fooling, effort.each, generator)
     groups = []
     for number, (name, pictures) in enumerate(kinds.items()):
@@ -226,15 +231,17 @@ def _calibration(logits: Tensor, temperature: Tensor, labels: Tensor) -> dict[st
     }
 
 
-def _fooling(
-    judges: Judges, effort: Effort, generator: torch.Generator, progress: _Progress
+def fooled(
+    judges: Judges, each: int, steps: int, generator: torch.Generator, progress: Progress, share: tuple[int, int]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    classes = judges.densities.classes
+    """Fooling pictures of both classifiers and the classes they aim at; `share` is the part of 100 that is told as progress."""
     found = {}
     aims = {"discriminative": judges.frontier_log_confidence, "generative": judges.density_log_confidence}
+    half = (share[1] - share[0]) // 2
     for number, (name, confidence) in enumerate(aims.items()):
-        note = progress.stepper(8 + 6 * number, 14 + 6 * number, effort.fooling_steps, 100)
-        found[name] = fooling_pictures(confidence, classes, effort.fooling_each, effort.fooling_steps, generator, note)
+        start = share[0] + half * number
+        note = progress.stepper(start, start + half, steps, 100)
+        found[name] = fooling_pictures(confidence, judges.densities.classes, each, steps, generator, note)
     return found
 
 
@@ -263,12 +270,13 @@ def _kinds(
 
 
 def _robust(
-    judges: Judges, parts: Split, effort: Effort, generator: torch.Generator, progress: _Progress
+    judges: Judges, parts: Split, effort: Effort, generator: torch.Generator, progress: Progress
 ) -> dict[str, Robustness]:
     pictures, labels = parts.test[: effort.attacked], parts.test_labels[: effort.attacked]
     real = (parts.train, parts.train_labels)
     found = {}
-    for name, logits in {"discriminative": judges.classifier, "generative": judges.hurried}.items():
+    attacked: dict[str, Callable[[Tensor], Tensor]] = {"discriminative": judges.classifier, "generative": judges.hurried}
+    for name, logits in attacked.items():
         # The classifier is so much faster that its share of the time hardly shows.
         total = 2 * (effort.attack_steps + 2 * effort.queries * (5 if name == "discriminative" else 1))
         start, end = (56, 58) if name == "discriminative" else (58, 100)
@@ -279,7 +287,7 @@ def _robust(
             count += 1
             progress.reach(start * 10 + round(10 * (end - start) * min(count, total) / total), 1000)
 
-        final = judges.classifier if name == "discriminative" else judges.densities
+        final: Callable[[Tensor], Tensor] = judges.classifier if name == "discriminative" else judges.densities
         # Queries of the small network cost nothing beside those of the densities.
         queries = effort.queries * (5 if name == "discriminative" else 1)
         found[name] = robustness(logits, final, pictures, labels, real, effort.attack_steps, queries, generator, note)

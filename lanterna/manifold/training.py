@@ -15,7 +15,7 @@ from lanterna.errors import InputError, LanternaError
 from lanterna.events import Done, Listener, Started, Stepped
 from lanterna.networks.wheels import cache_dir, replace_file
 
-__all__ = ["InterruptedTrainingError", "cached", "initialise", "minimise", "shuffled_batches"]
+__all__ = ["InterruptedTrainingError", "cache_file", "cached", "initialise", "minimise", "shuffled_batches"]
 
 # Raised when what is stored, or how it is trained, changes: files of other versions are then left alone.
 SCHEMA_VERSION = 1
@@ -70,7 +70,7 @@ def minimise(
         value = loss()
         if not bool(torch.isfinite(value)):
             raise LanternaError(f"training diverged at step {step}: the loss is {float(value)}; try another --seed")
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimiser.step()
         schedule.step()
         asked = tell(Stepped(step, steps, value.detach()[None])) is not None
@@ -84,9 +84,8 @@ def cached(kind: str, about: Mapping[str, Any], build: Callable[[], M], train: C
     file is written whole once training is finished, so one that was interrupted starts again; a damaged file is replaced,
     one of another version has another name. Raises InputError where the cache can't be written.
     """
-    said = {"kind": kind, "schema_version": SCHEMA_VERSION, "torch": torch.__version__.split("+")[0], **about}
-    text = json.dumps(said, sort_keys=True)
-    path = cache_dir() / "manifold" / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
+    text = _said(kind, about)
+    path = cache_file(kind, about)
     model = build()
     if _filled(model, path, text):
         return model.eval().requires_grad_(False), True
@@ -97,9 +96,21 @@ def cached(kind: str, about: Mapping[str, Any], build: Callable[[], M], train: C
         replace_file(path, [to_bytes(state, {"lanterna": text})])
     except OSError as error:
         raise InputError(
-            f"the trained model can't be kept in {path.parent}: {error.strerror or error}; set LANTERNA_CACHE to another folder"
+            f"the trained model can't be kept in {path.parent}: {error.strerror or error}; "
+            "set LANTERNA_CACHE to another folder"
         ) from error
     return model, False
+
+
+def _said(kind: str, about: Mapping[str, Any]) -> str:
+    said = {"kind": kind, "schema_version": SCHEMA_VERSION, "torch": torch.__version__.split("+")[0], **about}
+    return json.dumps(said, sort_keys=True)
+
+
+def cache_file(kind: str, about: Mapping[str, Any]) -> Path:
+    """Where a model is kept, by a hash of all that decides it."""
+    digest = hashlib.sha256(_said(kind, about).encode()).hexdigest()
+    return cache_dir() / "manifold" / f"{kind}-{digest[:24]}.safetensors"
 
 
 def _filled(model: nn.Module, path: Path, text: str) -> bool:

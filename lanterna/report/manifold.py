@@ -10,81 +10,139 @@ from lanterna.techniques.manifold import FIGURES, Manifold
 
 __all__ = ["WRONG_IF", "explained", "manifold_page"]
 
-# With each figure: what it says, and what would have been seen if it were not so.
+# With each figure, what would have been seen if what it says were not so.
 WRONG_IF = {
-    "wall": "some noise picture lay as near to a real one as real pictures usually do (left of the blue median)",
+    "wall": "some noise picture lay left of the dashed line: as near to a real one as real pictures usually are",
     "ladder": "noise compressed as well as real pictures, or had their density",
     "plane": "the generative one coloured as much of the plane as the discriminative one",
-    "slice": "the discriminative one were as sure along the gradient as along the random direction",
+    "slice": "the class changed as soon along a random direction as along the gradient",
     "fooling": "the discriminative one could not be made certain of noise, or the generative one's pictures showed nothing",
     "scores": "density ranked no kind of pictures better than the discriminative one's confidence does",
-    "savings": "no other kind of pictures were more probable than the test set, or the corrected score ranked all kinds right",
+    "savings": "no other kind were more probable than the test set, or the corrected score ranked every kind right",
     "robustness": "both needed the same distance, or a search without gradients came nearer than gradients did",
     "calibration": "the temperature left confidences no nearer to the accuracy",
 }
 
 
 def explained(made: Manifold) -> dict[str, str]:
-    """What each figure shows in this run, in a sentence with its numbers."""
+    """What each figure shows in this run, in sentences with its numbers."""
     numbers = made.numbers()
-    wall, plane, slice_ = numbers["noise_wall"], numbers["plane"], numbers["slice"]
-    groups, robust, calibration = numbers["groups"], numbers["robustness"], numbers["calibration"]
-    test, first, second = groups["test"], groups["fooling_discriminative"], groups["fooling_generative"]
-    higher = [name for name, scores in numbers["auroc"].items() if scores["density"]["mean"] < 0.5]
-    repaired = [name for name in higher if numbers["auroc"][name]["corrected"]["mean"] >= 0.5]
-    spoilt = [
-        name
-        for name, scores in numbers["auroc"].items()
-        if scores["density"]["mean"] >= 0.5 and scores["corrected"]["mean"] < 0.5
-    ]
-    count = int(wall["uniform"]["count"]["mean"])
-    within = [_number(wall[kind]["within_median"], "{:.0f}") for kind in ("uniform", "marginal")]
     return {
-        "wall": f"Of {count:,} pictures of uniform noise {within[0]} lie as near to a real picture as half of the real ones "
-        f"do to each other; where every pixel has its own distribution in the data, {within[1]}. 0 of {count:,} says, with 95 % "
-        f"certainty, that fewer than {3 / count:.2%} do (3 / N). The nearest uniform one is at "
-        f"{_number(wall['uniform']['nearest_distance'], '{:.1f}')}, a real picture typically at "
-        f"{_number(wall['uniform']['real_median_distance'], '{:.1f}')}. Noise with each pixel's own values is nearer than "
-        f"the loneliest real picture in {_number(wall['marginal']['within_largest'], '{:.0f}')} cases: far from anything, but "
-        f"mostly black, as digits are.",
-        "ladder": f"A real picture takes {_number(test['zlib_bytes'], '{:.0f}')} bytes, noise "
-        f"{_number(groups['noise']['zlib_bytes'], '{:.0f}')} of 784. The discriminative one is "
-        f"{_number(groups['noise']['frontier_confidence'], '{:.0%}')} confident of noise that nobody optimised; the "
-        f"generative one, which may say 'none of them', {_number(groups['noise']['density_confidence'], '{:.0%}')}.",
-        "plane": f"Every point is a picture. The discriminative one is over 90 % confident in "
-        f"{_number(plane['frontier_confident_share'], '{:.0%}')} of the plane, the generative one in "
-        f"{_number(plane['density_confident_share'], '{:.0%}')}; {_number(plane['density_blank_share'], '{:.0%}')} has a density "
-        f"below that of 99 % of real pictures. Inside the dashed line pixels are between black and white.",
-        "slice": f"In the middle is a real picture. The discriminative one is over 90 % confident in "
-        f"{_number(slice_['frontier_confident_share'], '{:.0%}')} of the square, the generative one in "
-        f"{_number(slice_['density_confident_share'], '{:.0%}')}. A short way along the gradient changes the class; the same way "
-        f"in a random direction changes nothing.",
-        "fooling": f"Ascent from noise makes the discriminative one {_number(first['frontier_confidence'], '{:.1%}')} confident "
-        f"of pictures in which nothing can be seen; their log density is {_number(first['density_nats'], '{:.0f}')} nats, that of the "
-        f"test set {_number(test['density_nats'], '{:.0f}')}. The generative one can be made "
-        f"{_number(second['density_confidence'], '{:.1%}')} confident as well, but by pictures that take on the shape of the class.",
-        "scores": "Boxes are quartiles, whiskers 1 % to 99 %; beside them the AUROC against the test set: 1 where every picture "
-        "of the test set scores higher, 0.5 where the score tells nothing, less where it is the wrong way round.",
-        "savings": f"Density alone ranks these above the test set: {_listed(higher)} (Nalisnick et al. 2019: simple pictures are "
-        f"probable). Bits saved against PNG or zlib (Serrà et al. 2020) put right: {_listed(repaired)}; and they put wrong what "
-        f"density had right: {_listed(spoilt)}, because a general compressor makes nothing of them.",
-        "robustness": f"Median distance at which the class changes: L2 "
-        f"{_number(robust['discriminative']['l2_median'], '{:.2f}')} and {_number(robust['generative']['l2_median'], '{:.2f}')}, "
-        f"Linf {_number(robust['discriminative']['linf_median'], '{:.3f}')} and "
-        f"{_number(robust['generative']['linf_median'], '{:.3f}')} (discriminative, generative). Gradients go through the whole "
-        f"generative classifier: the codes are optimised again at every step of the attack, and at their optimum the density "
-        f"changes with the picture as if they stayed (envelope theorem), so nothing has to be unrolled. Random search without "
-        f"gradients, at 0.9 times those distances, succeeded for "
-        f"{_number(robust['generative']['l2_search_nearer_share'], '{:.0%}')} (L2) and "
-        f"{_number(robust['generative']['linf_search_nearer_share'], '{:.0%}')} (Linf) of the generative one's pictures, at "
-        f"twice the distance for {_number(robust['generative']['l2_search_farther_share'], '{:.0%}')} and "
-        f"{_number(robust['generative']['linf_search_farther_share'], '{:.0%}')}.",
-        "calibration": f"Expected calibration error of the discriminative one "
-        f"{_number(calibration['discriminative']['error_raw'], '{:.3f}')} before and "
-        f"{_number(calibration['discriminative']['error'], '{:.3f}')} after its temperature; of the generative one "
-        f"{_number(calibration['generative']['error_raw'], '{:.3f}')} and "
-        f"{_number(calibration['generative']['error'], '{:.3f}')}. Dots with few pictures jump.",
+        "wall": _wall(numbers["noise_wall"]),
+        "ladder": _ladder(numbers["groups"]),
+        "plane": _plane(numbers["plane"]),
+        "slice": _slice(numbers["slice"]),
+        "fooling": _fooling(numbers["groups"]),
+        "scores": "Boxes are quartiles, whiskers 1 % to 99 %, of the first seed. Beside them stands the AUROC against the "
+        "test set: 1 where every picture of the test set scores higher, 0.5 where the score tells nothing, less where it is the "
+        "wrong way round. The table has the mean over the seeds, with lowest and highest.",
+        "savings": _savings(numbers["auroc"]),
+        "robustness": _robustness(numbers["robustness"]),
+        "calibration": _calibration(numbers["calibration"]),
     }
+
+
+def _wall(walls: dict[str, Any]) -> str:
+    uniform, marginal = walls["uniform"], walls["marginal"]
+    count = int(uniform["count"]["mean"])
+    text = (
+        f"As near to a real picture as the median real one: of {count:,} pictures of noise "
+        f"{_number(uniform['within_median'], '{:.0f}')}, of as many in which every pixel has its own distribution in the "
+        f"data {_number(marginal['within_median'], '{:.0f}')}. "
+    )
+    if uniform["within_median"]["high"] == 0:
+        text += f"0 of {count:,} says, with 95 % certainty, that fewer than {3 / count:.2%} of all are (3 / N). "
+    return text + (
+        f"The nearest uniform one is at {_number(uniform['nearest_distance'], '{:.1f}')}, the nearest of the other kind at "
+        f"{_number(marginal['nearest_distance'], '{:.1f}')}, the median real one at "
+        f"{_number(uniform['real_median_distance'], '{:.1f}')}. Nearer than the loneliest real picture are "
+        f"{_number(uniform['within_largest'], '{:.0f}')} and {_number(marginal['within_largest'], '{:.0f}')}: an odd real "
+        "picture is far from all others, so that is no sign of being one."
+    )
+
+
+def _ladder(groups: dict[str, Any]) -> str:
+    test, noise = groups["test"], groups["noise"]
+    return (
+        f"A real picture takes {_number(test['zlib_bytes'], '{:.0f}')} bytes with zlib, noise "
+        f"{_number(noise['zlib_bytes'], '{:.0f}')} of {28 * 28}. Of noise that nobody optimised the discriminative one is "
+        f"{_number(noise['frontier_confidence'], '{:.0%}')} confident; the generative one, which may say 'none of them', "
+        f"{_number(noise['density_confidence'], '{:.0%}')}."
+    )
+
+
+def _plane(plane: dict[str, Any]) -> str:
+    return (
+        "Every point is a picture. The discriminative one is over 90 % confident in "
+        f"{_number(plane['frontier_confident_share'], '{:.0%}')} of the plane, the generative one in "
+        f"{_number(plane['density_confident_share'], '{:.0%}')}. {_number(plane['density_blank_share'], '{:.0%}')} of it has "
+        "a density that only 1 % of real pictures are below. Inside the dashed line all pixels are between black and white."
+    )
+
+
+def _slice(plane: dict[str, Any]) -> str:
+    return (
+        "In the middle is a real picture. The discriminative one is over 90 % confident in "
+        f"{_number(plane['frontier_confident_share'], '{:.0%}')} of the square, the generative one in "
+        f"{_number(plane['density_confident_share'], '{:.0%}')}. The discriminative one's class changes, along its "
+        f"gradient, at L2 {_number(plane['frontier_changes_along_gradient'], '{:.1f}')}; along the random direction "
+        f"{_number(plane['frontier_changes_along_random'], '{:.1f}')}. The generative one's: "
+        f"{_number(plane['density_changes_along_gradient'], '{:.1f}')}, and "
+        f"{_number(plane['density_changes_along_random'], '{:.1f}')}."
+    )
+
+
+def _fooling(groups: dict[str, Any]) -> str:
+    test, first, second = groups["test"], groups["fooling_discriminative"], groups["fooling_generative"]
+    return (
+        f"Ascent from noise makes the discriminative one {_number(first['frontier_confidence'], '{:.1%}')} confident of "
+        f"pictures in which nothing is to be seen; their log density is {_number(first['density_nats'], '{:.0f}')} nats, "
+        f"that of the test set {_number(test['density_nats'], '{:.0f}')}. The generative one can be made "
+        f"{_number(second['density_confidence'], '{:.1%}')} confident as well, but by pictures that take on the shape of the "
+        f"class: {_number(second['density_nats'], '{:.0f}')} nats."
+    )
+
+
+def _savings(aurocs: dict[str, Any]) -> str:
+    wrong = {score: [n for n, found in aurocs.items() if found[score]["mean"] < 0.5] for score in ("density", "corrected")}
+    repaired = [name for name in wrong["density"] if name not in wrong["corrected"]]
+    spoilt = [name for name in wrong["corrected"] if name not in wrong["density"]]
+    return (
+        f"Density ranks above the test set: {_listed(wrong['density'])} (Nalisnick et al. 2019; simple pictures are "
+        f"probable). The bits that the densities save against PNG or zlib (Serrà et al. 2020) put right: "
+        f"{_listed(repaired)}. They put wrong what density had right: {_listed(spoilt)}; a general compressor makes nothing of such pictures, so "
+        "everything saves bits there."
+    )
+
+
+def _robustness(found: dict[str, Any]) -> str:
+    first, second = found["discriminative"], found["generative"]
+    return (
+        f"Median distance at which the class changes, discriminative and generative: L2 "
+        f"{_number(first['l2_median'], '{:.2f}')} and {_number(second['l2_median'], '{:.2f}')}; Linf "
+        f"{_number(first['linf_median'], '{:.3f}')} and {_number(second['linf_median'], '{:.3f}')}. Gradients go through the "
+        "whole generative classifier: its codes are optimised again in every step of the attack, and where they are best the "
+        "density changes with the picture as if they stood still (the envelope theorem), so nothing has to be unrolled. "
+        "Random search without gradients, a check against masked ones, finds an error at 0.9 times these distances for "
+        f"{_number(second['l2_search_nearer_share'], '{:.0%}')} (L2) and "
+        f"{_number(second['linf_search_nearer_share'], '{:.0%}')} (Linf) of the generative one's pictures, and at twice the "
+        f"distance for {_number(second['l2_search_farther_share'], '{:.0%}')} and "
+        f"{_number(second['linf_search_farther_share'], '{:.0%}')}; for the discriminative one, with five times as many "
+        f"queries, {_number(first['l2_search_nearer_share'], '{:.0%}')} and "
+        f"{_number(first['linf_search_nearer_share'], '{:.0%}')}, {_number(first['l2_search_farther_share'], '{:.0%}')} and "
+        f"{_number(first['linf_search_farther_share'], '{:.0%}')}. On the straight line to the nearest real picture of "
+        f"another class the frontier is at L2 {_number(first['line_l2_median'], '{:.1f}')} and "
+        f"{_number(second['line_l2_median'], '{:.1f}')}."
+    )
+
+
+def _calibration(found: dict[str, Any]) -> str:
+    first, second = found["discriminative"], found["generative"]
+    return (
+        f"Expected calibration error, before and after the temperature: discriminative "
+        f"{_number(first['error_raw'], '{:.3f}')} and {_number(first['error'], '{:.3f}')}, generative {_number(second['error_raw'], '{:.3f}')} and "
+        f"{_number(second['error'], '{:.3f}')}. Dots with fewer than five pictures are left out."
+    )
 
 
 def _listed(names: list[str]) -> str:
@@ -94,7 +152,9 @@ def _listed(names: list[str]) -> str:
 def _number(found: dict[str, Any], form: str) -> str:
     """Mean, and lowest to highest where the seeds differ as printed."""
     if found["mean"] is None:
-        return "not found for all"
+        nowhere = sum(one is None for one in found["seeds"])
+        least = "" if found["low"] is None else f" (at {form.format(found['low'])} the least elsewhere)"
+        return f"nowhere within reach for {nowhere} of {len(found['seeds'])} seeds{least}"
     low, high = form.format(found["low"]), form.format(found["high"])
     return form.format(found["mean"]) if low == high else f"{form.format(found['mean'])} ({low} to {high})"
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import data as data_sets
-from lanterna.errors import InputError, MissingError
+from lanterna.errors import MissingError
 from lanterna.events import Listener
 from lanterna.manifold import figures
 from lanterna.manifold.measures import over_seeds
@@ -44,7 +44,7 @@ class ManifoldRecipe(Recipe):
 
     technique: Literal["manifold"] = "manifold"
     schema_version: Literal[1] = 1
-    data: Annotated[str, Field(description="mnist_5k, fashion_mnist, folder:PATH with a folder for each class")] = "mnist_5k"
+    data: Annotated[str, Field(description="mnist_5k, fashion_mnist, folder:PATH with a folder a class")] = "mnist_5k"
     pictures: Annotated[int, Field(ge=40, le=60_000, description="at most this many pictures of the data")] = 5000
     fit: Annotated[bool, Field(description="crop pictures that differ in size to their middle squares")] = False
     seeds: Annotated[int, Field(ge=1, le=10, description="times that everything is done, each with its own split")] = 3
@@ -78,7 +78,7 @@ class ManifoldRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Manifold:
-    """One study for each seed; `notes` says in words what was left out, `stopped` that fewer seeds were done than asked for."""
+    """One study for each seed; `notes` says in words what was left out, `stopped` that seeds are missing."""
 
     recipe: ManifoldRecipe
     data: Prepared
@@ -105,6 +105,8 @@ class Manifold:
                 "",
                 ("along the gradient of the discriminative one's loss, L2", "a random direction, L2"),
             )
+        if name == "fooling":
+            return figures.fooling(classes, first.shown_fooling())
         if name == "robustness":
             return figures.walk(self.studies)
         if name == "calibration":
@@ -133,8 +135,8 @@ def _others(recipe: ManifoldRecipe, notes: list[str]) -> dict[str, Tensor]:
 def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
     """Train what is not in the cache yet, and measure, once for each seed.
 
-    Raises InputError for data that two classifiers can't be trained on, and InterruptedTrainingError where it was stopped before
-    the first seed was done; models that were finished stay in the cache.
+    Raises InputError for data that two classifiers can't be trained on, and InterruptedTrainingError where it was stopped
+    before the first seed was done; models that were finished stay in the cache.
     """
     dataset = data_sets.load(recipe.data)
     data = prepared(dataset, recipe.pictures, fit=recipe.fit)
@@ -161,8 +163,6 @@ def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
                 raise
             break
         studies.append(made)
-    if len(data.classes) > 40:
-        raise InputError(f"{data.name} has {len(data.classes)} classes; 40 are the most")
     return Manifold(recipe, data, tuple(studies), tuple(notes), len(studies) < recipe.seeds)
 
 
