@@ -82,7 +82,9 @@ def carlini_wagner_l2(
             found = _run(read, start, hidden, weight, rate, wanted, steps, best, passes, teller, search)
             high, low = torch.where(found, weight, high), torch.where(found, low, weight)
             # Halving in logarithms where a guess is near already; without a lower end, a tenth of what was enough.
-            middle = (low + high) / 2 if initial_weight is not None else (low.clamp(min=1e-12) * high).sqrt().maximum(high / 10)
+            middle = (
+                (low + high) / 2 if initial_weight is not None else (low.clamp(min=1e-12) * high).sqrt().maximum(high / 10)
+            )
             weight = torch.where(high.isinf(), weight * 10, middle)
         return finish(read, start, best.pictures, wanted, passes, teller.done())
 

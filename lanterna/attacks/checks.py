@@ -43,7 +43,9 @@ def check_inputs(network: Network, pictures: Tensor, labels: Tensor) -> None:
         raise InputError(f"{len(pictures)} pictures need as many class numbers, not labels of shape {tuple(labels.shape)}")
     shape = network.layer(LOGITS).shape
     if len(shape) != 1 or shape[0] < 2:
-        raise NetworkError(f"{network.name} is not a classifier: its output is {shape}, not one logit for each of 2 or more classes")
+        raise NetworkError(
+            f"{network.name} is not a classifier: its output is {shape}, not one logit for each of 2 or more classes"
+        )
     if int(labels.min()) < 0 or int(labels.max()) >= shape[0]:
         raise InputError(f"class {int(labels.max())} is out of range; {network.name} has classes 0 to {shape[0] - 1}")
     if any(part.training for part in network.module.modules()):
@@ -71,7 +73,9 @@ def check_network(network: Network, read: Read, pictures: Tensor, labels: Tensor
             "weak: give the network without its last softmax"
         )
     if not logits.requires_grad:
-        raise NetworkError(f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)")
+        raise NetworkError(
+            f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)"
+        )
     (margin,) = torch.autograd.grad(Misclassified(theirs).margin(logits).sum(), some, retain_graph=True)
     (loss,) = torch.autograd.grad(F.cross_entropy(logits, theirs, reduction="sum"), some)
     check_gradient(network, margin)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lanterna.manifold.classifier import Classifier
 from lanterna.manifold.densities import Densities
+from lanterna.manifold.sets import SIDE
+from lanterna.networks.network import Network
+from lanterna.networks.preprocessing import Preprocessing
 
 __all__ = ["Judged", "Judges"]
 
@@ -30,6 +33,26 @@ class Judged:
     density_posterior: Tensor
     density_confidence: Tensor
     density: Tensor
+
+
+class _Divided(nn.Module):
+    def __init__(self, inner: nn.Module, divisor: float) -> None:
+        super().__init__()
+        self.inner, self.divisor = inner, divisor
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        divided: Tensor = self.inner(pictures) / self.divisor
+        return divided
+
+
+class _Hurried(nn.Module):
+    def __init__(self, judges: "Judges") -> None:
+        super().__init__()
+        self.densities = judges.densities
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        found: Tensor = self.densities(pictures, code_steps=HURRIED_STEPS)
+        return found
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,21 @@ class Judges:
     def hurried(self, pictures: Tensor) -> Tensor:
         """The generative classifier's log densities (B, K) after fewer steps of the codes, for attacks."""
         found: Tensor = self.densities(pictures, code_steps=HURRIED_STEPS)
+        return found
+
+    def attacked(self, pictures: Tensor) -> dict[str, Network]:
+        """Both as networks for attacks, by name, the generative one hurried; `pictures` (B, 1, 28, 28) are some real ones.
+
+        Logits are divided so that the best class leads by 5 on half of them: further apart, cross entropy has no gradient
+        left, and who wins stays the same.
+        """
+        found = {}
+        for name, logits in {"discriminative": self.classifier, "generative": _Hurried(self)}.items():
+            with torch.no_grad():
+                best = logits(pictures).topk(2, 1).values
+            lead = float((best[:, 0] - best[:, 1]).median())
+            preprocessing = Preprocessing(channels=1, size=(SIDE, SIDE))
+            found[name] = Network.wrap(_Divided(logits, max(lead / 5, 1e-6)), name=name, preprocessing=preprocessing)
         return found
 
     def _with_none(self, logits: Tensor) -> Tensor:

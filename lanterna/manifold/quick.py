@@ -23,7 +23,7 @@ WHOLE, SMALL = (5000, 300, 500), (1200, 120, 200)
 
 @dataclass(frozen=True)
 class Quick:
-    """A plane and fooling pictures (with their classes and confidences); `from_cache` where `manifold` had trained the models."""
+    """A plane and fooling pictures (with their classes and confidences); `from_cache`: by models of `manifold`."""
 
     plane: Plane
     fooling: dict[str, tuple[Tensor, Tensor, Tensor]]

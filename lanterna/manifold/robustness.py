@@ -8,7 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lanterna.attacks import deepfool_l2, projected_gradient_descent_l2, projected_gradient_descent_linf
+from lanterna.events import Event, Stepped
 from lanterna.manifold.wall import nearest
+from lanterna.networks.network import Network
 
 __all__ = ["Norm", "Robustness", "between", "least_distance", "random_search", "robustness", "settled"]
 
@@ -161,14 +164,16 @@ def settled(logits: Logits, pictures: Tensor, labels: Tensor, moved: Tensor, nor
 
 @dataclass(frozen=True)
 class Robustness:
-    """One classifier's: distances (B,) by gradient, pictures moved so far, and what searches without gradients found.
+    """One classifier's: least distances (B,) by gradients, pictures moved so far, and what searches without gradients found.
 
-    `holds` says which pictures fooled the whole classifier, all steps of its codes included, without being moved further.
+    `holds` says which pictures fooled the whole classifier, all steps of its codes included, without being moved further;
+    `descended` which ones projected gradient descent fools at the median distance: about half, where that is the least.
     """
 
     distance: dict[Norm, Tensor]
     moved: dict[Norm, Tensor]
     holds: dict[Norm, Tensor]
+    descended: dict[Norm, Tensor]
     line: Tensor
     search_nearer: dict[Norm, Tensor]
     search_farther: dict[Norm, Tensor]
@@ -180,17 +185,22 @@ class Robustness:
             "line_l2_median": float(self.line.median()),
             "line_nearer_share": float((self.line < self.distance["l2"]).float().mean()),
         }
+        shares = {
+            "holds": self.holds,
+            "pgd_at_median": self.descended,
+            "search_nearer": self.search_nearer,
+            "search_farther": self.search_farther,
+        }
         for norm, distance in self.distance.items():
             told[f"{norm}_median"] = float(distance.median())
             told[f"{norm}_found_share"] = float(torch.isfinite(distance).float().mean())
-            told[f"{norm}_holds_share"] = float(self.holds[norm].float().mean())
-            told[f"{norm}_search_nearer_share"] = float(self.search_nearer[norm].float().mean())
-            told[f"{norm}_search_farther_share"] = float(self.search_farther[norm].float().mean())
+            for name, values in shares.items():
+                told[f"{norm}_{name}_share"] = float(values[norm].float().mean())
         return told
 
 
 def robustness(
-    logits: Logits,
+    network: Network,
     final: Logits,
     pictures: Tensor,
     labels: Tensor,
@@ -202,22 +212,53 @@ def robustness(
 ) -> Robustness:
     """Least distances in L2 and Linf of `pictures`, and the same without gradients.
 
-    That is on the line to a `real` picture of another class, and by random search within 0.9 and 2 times the distance that
-    gradients found. `logits` are attacked; `final`, which may take longer, decides: where it is not fooled by what was found,
-    the picture is moved further in the same direction until it is.
+    Of each picture counts the nearest that any attack finds: fast minimum norm, DeepFool (L2), and projected gradient descent
+    at the median of the others. The check is on the line to a `real` picture of another class, and by random search within
+    0.9 and 2 times the distance that gradients found. `network` is attacked; `final`, which may take longer, decides: where it is
+    not fooled by what was found, the picture is moved further in the same direction until it is.
     """
+    found: dict[str, dict[Norm, Tensor]] = {
+        key: {} for key in ("distance", "moved", "holds", "descended", "nearer", "farther")
+    }
+
+    def heard(event: Event) -> None:
+        if on_step is not None and isinstance(event, Stepped):
+            on_step(event.step)
+
     norms: tuple[Norm, ...] = ("l2", "linf")
-    distance: dict[Norm, Tensor] = {}
-    holds: dict[Norm, Tensor] = {}
-    moved: dict[Norm, Tensor] = {}
-    nearer: dict[Norm, Tensor] = {}
-    farther: dict[Norm, Tensor] = {}
     for norm in norms:
-        distance[norm], moved[norm] = least_distance(logits, pictures, labels, norm, steps, on_step)
-        distance[norm], moved[norm], holds[norm] = settled(final, pictures, labels, moved[norm], norm)
-        size = torch.where(torch.isfinite(distance[norm]), distance[norm], torch.ones(()))
+        tried = [least_distance(network.logits, pictures, labels, norm, steps, on_step)[1]]
+        if norm == "l2":
+            tried.append(deepfool_l2(network, pictures, labels, on_event=heard).pictures)
+        best, moved, holds = _nearest_of([settled(final, pictures, labels, one, norm) for one in tried])
+        median = float(best.median())
+        if 0 < median < torch.inf:
+            descent = projected_gradient_descent_l2 if norm == "l2" else projected_gradient_descent_linf
+            # By a hair more: at the median itself the picture in the middle is on the frontier.
+            ended = descent(network, pictures, labels, epsilon=1.001 * median, on_event=heard)
+            found["descended"][norm] = ended.success
+            again = settled(final, pictures, labels, ended.pictures, norm)
+            best, moved, holds = _nearest_of([(best, moved, holds), again])
+        else:
+            found["descended"][norm] = best == 0
+        found["distance"][norm], found["moved"][norm], found["holds"][norm] = best, moved, holds
+        size = torch.where(torch.isfinite(best), best, torch.ones(()))
         # What is wrong unmoved needs no search.
-        already = size == 0
-        nearer[norm] = random_search(logits, pictures, labels, 0.9 * size, norm, queries, generator, on_step) & ~already
-        farther[norm] = random_search(logits, pictures, labels, 2 * size, norm, queries, generator, on_step)
-    return Robustness(distance, moved, holds, between(logits, pictures, labels, *real), nearer, farther)
+        nearer = random_search(final, pictures, labels, 0.9 * size, norm, queries, generator, on_step)
+        found["nearer"][norm] = nearer & (size > 0)
+        found["farther"][norm] = random_search(final, pictures, labels, 2 * size, norm, queries, generator, on_step)
+    line = between(final, pictures, labels, *real)
+    return Robustness(
+        found["distance"], found["moved"], found["holds"], found["descended"], line, found["nearer"], found["farther"]
+    )
+
+
+def _nearest_of(found: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each picture the attack that came nearest: distances, pictures, and whether they held."""
+    distance, moved, holds = found[0]
+    for other, pictures, held in found[1:]:
+        better = other < distance
+        distance = torch.where(better, other, distance)
+        moved = torch.where(better.view(-1, 1, 1, 1), pictures, moved)
+        holds = torch.where(better, held, holds)
+    return distance, moved, holds

@@ -234,7 +234,7 @@ def _calibration(logits: Tensor, temperature: Tensor, labels: Tensor) -> dict[st
 def fooled(
     judges: Judges, each: int, steps: int, generator: torch.Generator, progress: Progress, share: tuple[int, int]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Fooling pictures of both classifiers and the classes they aim at; `share` is the part of 100 that is told as progress."""
+    """Fooling pictures of both classifiers and the classes they aim at; `share` is their part of 100 in the progress."""
     found = {}
     aims = {"discriminative": judges.frontier_log_confidence, "generative": judges.density_log_confidence}
     half = (share[1] - share[0]) // 2
@@ -275,20 +275,19 @@ def _robust(
     pictures, labels = parts.test[: effort.attacked], parts.test_labels[: effort.attacked]
     real = (parts.train, parts.train_labels)
     found = {}
-    attacked: dict[str, Callable[[Tensor], Tensor]] = {"discriminative": judges.classifier, "generative": judges.hurried}
-    for name, logits in attacked.items():
-        # The classifier is so much faster that its share of the time hardly shows.
-        total = 2 * (effort.attack_steps + 2 * effort.queries * (5 if name == "discriminative" else 1))
-        start, end = (56, 58) if name == "discriminative" else (58, 100)
-        count = 0
+    for name, network in judges.attacked(parts.held).items():
+        discriminative = name == "discriminative"
+        # Queries of the small network cost nothing beside those of the densities.
+        queries = effort.queries * (5 if discriminative else 1)
+        start, end = (560, 590) if discriminative else (590, 1000)
+        # Two attacks by steps, those of DeepFool and projected gradient descent, four searches: about so many events.
+        total, count = 2 * effort.attack_steps + 120 + 4 * queries, 0
 
         def note(_step: int, start: int = start, end: int = end, total: int = total) -> None:
             nonlocal count
             count += 1
-            progress.reach(start * 10 + round(10 * (end - start) * min(count, total) / total), 1000)
+            progress.reach(start + round((end - start) * min(count, total) / total), 1000)
 
-        final: Callable[[Tensor], Tensor] = judges.classifier if name == "discriminative" else judges.densities
-        # Queries of the small network cost nothing beside those of the densities.
-        queries = effort.queries * (5 if name == "discriminative" else 1)
-        found[name] = robustness(logits, final, pictures, labels, real, effort.attack_steps, queries, generator, note)
+        final: Callable[[Tensor], Tensor] = judges.classifier if discriminative else judges.densities
+        found[name] = robustness(network, final, pictures, labels, real, effort.attack_steps, queries, generator, note)
     return found

@@ -34,8 +34,8 @@ def explained(made: Manifold) -> dict[str, str]:
         "slice": _slice(numbers["slice"]),
         "fooling": _fooling(numbers["groups"]),
         "scores": "Boxes are quartiles, whiskers 1 % to 99 %, of the first seed. Beside them stands the AUROC against the "
-        "test set: 1 where every picture of the test set scores higher, 0.5 where the score tells nothing, less where it is the "
-        "wrong way round. The table has the mean over the seeds, with lowest and highest.",
+        "test set: 1 where every picture of the test set scores higher, 0.5 where the score tells nothing, less where it is "
+        "the wrong way round. The table has the mean over the seeds, with lowest and highest.",
         "savings": _savings(numbers["auroc"]),
         "robustness": _robustness(numbers["robustness"]),
         "calibration": _calibration(numbers["calibration"]),
@@ -110,8 +110,8 @@ def _savings(aurocs: dict[str, Any]) -> str:
     return (
         f"Density ranks above the test set: {_listed(wrong['density'])} (Nalisnick et al. 2019; simple pictures are "
         f"probable). The bits that the densities save against PNG or zlib (Serrà et al. 2020) put right: "
-        f"{_listed(repaired)}. They put wrong what density had right: {_listed(spoilt)}; a general compressor makes nothing of such pictures, so "
-        "everything saves bits there."
+        f"{_listed(repaired)}. They put wrong what density had right: {_listed(spoilt)}; a general compressor makes nothing "
+        "of such pictures, so everything saves bits there."
     )
 
 
@@ -123,7 +123,11 @@ def _robustness(found: dict[str, Any]) -> str:
         f"{_number(first['linf_median'], '{:.3f}')} and {_number(second['linf_median'], '{:.3f}')}. Gradients go through the "
         "whole generative classifier: its codes are optimised again in every step of the attack, and where they are best the "
         "density changes with the picture as if they stood still (the envelope theorem), so nothing has to be unrolled. "
-        "Random search without gradients, a check against masked ones, finds an error at 0.9 times these distances for "
+        "Projected gradient descent at the median distance that the other attacks found fools "
+        f"{_number(second['l2_pgd_at_median_share'], '{:.0%}')} (L2) and "
+        f"{_number(second['linf_pgd_at_median_share'], '{:.0%}')} (Linf) of the generative one's pictures, about half as it "
+        "should. Random search without gradients, a check against masked ones, finds an error at 0.9 times these distances "
+        "for "
         f"{_number(second['l2_search_nearer_share'], '{:.0%}')} (L2) and "
         f"{_number(second['linf_search_nearer_share'], '{:.0%}')} (Linf) of the generative one's pictures, and at twice the "
         f"distance for {_number(second['l2_search_farther_share'], '{:.0%}')} and "
@@ -140,8 +144,9 @@ def _calibration(found: dict[str, Any]) -> str:
     first, second = found["discriminative"], found["generative"]
     return (
         f"Expected calibration error, before and after the temperature: discriminative "
-        f"{_number(first['error_raw'], '{:.3f}')} and {_number(first['error'], '{:.3f}')}, generative {_number(second['error_raw'], '{:.3f}')} and "
-        f"{_number(second['error'], '{:.3f}')}. Dots with fewer than five pictures are left out."
+        f"{_number(first['error_raw'], '{:.3f}')} and {_number(first['error'], '{:.3f}')}, generative "
+        f"{_number(second['error_raw'], '{:.3f}')} and {_number(second['error'], '{:.3f}')}. "
+        "Dots with fewer than five pictures are left out."
     )
 
 
