@@ -1,4 +1,4 @@
-"""A data set for tests: bars that are left, right or below, with noise on them; two or three classes that nothing confuses."""
+"""A data set for tests: bars that are left, right or below; two or three classes that nothing confuses."""
 
 import torch
 

@@ -62,7 +62,7 @@ def test_fitting_the_pixel_code_saves_bits(chance: torch.Generator) -> None:
 
 def test_glyphs_are_white_on_black_and_differ(chance: torch.Generator) -> None:
     letters = stimuli.glyphs(stimuli.LETTERS, 40, chance, fill=True)
-    assert letters.shape == (40, 1, 28, 28) and 0 <= float(letters.min()) and float(letters.max()) <= 1
+    assert letters.shape == (40, 1, 28, 28) and float(letters.min()) >= 0 and float(letters.max()) <= 1
     assert bool((letters.flatten(1).amax(1) > 0.8).all()) and bool((letters[:, :, 0].amax(2) == 0).all())
     assert len({letter.numpy().tobytes() for letter in letters}) > 25
     marks = stimuli.glyphs(stimuli.MARKS, 40, chance, fill=False)
@@ -89,7 +89,7 @@ def test_marginal_noise_has_each_pixels_own_values(chance: torch.Generator) -> N
 
 def test_natural_patches_come_from_every_photograph(chance: torch.Generator) -> None:
     patches = stimuli.natural_patches(33, chance)
-    assert patches.shape == (33, 1, 28, 28) and 0 <= float(patches.min()) and float(patches.max()) <= 1
+    assert patches.shape == (33, 1, 28, 28) and float(patches.min()) >= 0 and float(patches.max()) <= 1
 
 
 def test_the_nearest_real_picture(chance: torch.Generator) -> None:
@@ -125,7 +125,7 @@ def test_least_distances_are_exact_for_a_line(line: tuple[nn.Module, Tensor, Ten
         distance, found = least_distance(network, pictures, labels, norm, 60)
         assert bool((distance >= exact[number] * 0.999).all()) and bool((distance <= exact[number] * allowed).all())
         assert network(found).argmax(1).tolist() == [1] * 6
-        assert 0 <= float(found.min()) and float(found.max()) <= 1
+        assert float(found.min()) >= 0 and float(found.max()) <= 1
 
 
 def test_what_is_wrong_already_has_distance_0(line: tuple[nn.Module, Tensor, Tensor, Tensor]) -> None:

@@ -214,8 +214,8 @@ def robustness(
 
     Of each picture counts the nearest that any attack finds: fast minimum norm, DeepFool (L2), and projected gradient descent
     at the median of the others. The check is on the line to a `real` picture of another class, and by random search within
-    0.9 and 2 times the distance that gradients found. `network` is attacked; `final`, which may take longer, decides: where it is
-    not fooled by what was found, the picture is moved further in the same direction until it is.
+    0.9 and 2 times the distance that gradients found. `network` is attacked; `final`, which may take longer, decides: where
+    it is not fooled by what was found, the picture is moved further in the same direction until it is.
     """
     found: dict[str, dict[Norm, Tensor]] = {
         key: {} for key in ("distance", "moved", "holds", "descended", "nearer", "farther")
