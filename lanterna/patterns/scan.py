@@ -20,7 +20,6 @@ __all__ = ["BATCH", "Scan", "scan"]
 # Few pictures at a time: their maps are still in the processor's cache when they are looked at.
 BATCH = 4
 _FLUSH = 64  # pictures between two merges into the best
-_SAVE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def scan(
     part: range | None = None,
     batch: int = BATCH,
     save: Callable[[Scan], None] | None = None,
+    save_seconds: float = 20.0,
     on_event: Listener | None = None,
     feed: Callable[[range], "Sequence[Batch]"] | None = None,
 ) -> Scan:
@@ -60,7 +60,7 @@ def scan(
 
     `k` places are held for each unit, one for each picture unless `repeat` lets crops of the same picture come several
     times. `known` is what an earlier, perhaps interrupted scan left: only what it lacks is computed. `part` limits the
-    pass to some of the samples; scans of disjoint parts can be merged. `save` gets the state every 20 seconds and at
+    pass to some of the samples; scans of disjoint parts can be merged. `save` gets the state every `save_seconds` and at
     the end. `feed` gives the batches where they do not come from `dataset`. Memory does not depend on the number of
     pictures.
 
@@ -90,7 +90,7 @@ def scan(
                 done, told = done + piece.upto - rest.start - told, piece.upto - rest.start
                 stopped = on_event is not None and on_event(Stepped(done, steps, torch.zeros(0))) is not None
                 # Also after a whole number of batches only, so that going on computes the same batches.
-                due = save is not None and time.monotonic() - saved > _SAVE_SECONDS
+                due = save is not None and time.monotonic() - saved > save_seconds
                 if run.waiting >= _FLUSH or due or stopped:
                     run.flush()
                 if due and save is not None:
