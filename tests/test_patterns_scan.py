@@ -278,7 +278,7 @@ def test_killed_at_once_it_goes_on_where_it_was_saved(tmp_path: Path) -> None:
 def _folder(tmp_path: Path, count: int = 5) -> data.Dataset:
     generator = torch.Generator().manual_seed(2)
     for i in range(count):
-        pictures.save(torch.rand((1, 3, 48, 64), generator=generator), tmp_path / f"{i}.png")
+        pictures.save(torch.rand((1, 3, 96, 130), generator=generator), tmp_path / f"{i}.png")
     tmp_path.joinpath("2.png").write_bytes(b"no picture")
     return data.load(f"folder:{tmp_path}")
 
