@@ -1,6 +1,7 @@
 """Patches, projections and sheets: what is shown is what the unit saw."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +22,13 @@ METHODS: tuple[Method, ...] = ("deconvnet", "guided", "gradient", "gradient-inpu
 
 
 @pytest.fixture
-def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of their own for the scans."""
+def scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of their own for the scans; with one thread, as two do nothing but wait for each other here."""
     monkeypatch.setenv("LANTERNA_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "scans"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path / "cache" / "scans"
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
