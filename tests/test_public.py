@@ -23,6 +23,7 @@ PUBLIC = [
     "VisualizeRecipe",
     "ascend",
     "capture",
+    "data",
     "load",
     "objectives",
     "pictures",

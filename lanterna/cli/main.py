@@ -7,6 +7,7 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import look
+from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
 from lanterna.cli import visualize as visualize_command
@@ -27,6 +28,7 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    patterns_command.patterns,
     replay_command.replay,
     look.fetch,
     look.doctor,
