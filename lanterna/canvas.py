@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lanterna.errors import InputError
 
-__all__ = ["Canvas", "CanvasName", "FourierCanvas", "PhaseCanvas", "PixelCanvas", "make_canvas"]
+__all__ = ["Canvas", "CanvasName", "FourierCanvas", "PhaseCanvas", "PictureCanvas", "PixelCanvas", "make_canvas"]
 
 CanvasName = Literal["fourier", "pixels", "maco"]
 
@@ -77,6 +77,17 @@ class PixelCanvas(Canvas):
     def render(self) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1]."""
         return self.parameters[0].sigmoid()
+
+
+class PictureCanvas(Canvas):
+    """The pixels as they are; whoever changes them keeps them in [0, 1]."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        super().__init__([pictures])
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        return self.parameters[0]
 
 
 def _frequencies(height: int, width: int) -> Tensor:
