@@ -70,9 +70,9 @@ def ascend(
     """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
-    the CPU. `gradient` finds it in another way than through one view of the whole, and then moves the canvas itself instead of
-    `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
-    the device between steps unless a listener does so. Raises OutOfMemoryError.
+    the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
+    instead of `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored
+    highest. Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
     jitter = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE})

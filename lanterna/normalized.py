@@ -1,7 +1,7 @@
 """Steps of one size, as dreaming takes them: the gradient is divided by its own magnitude, here and there and in each colour.
 
-The original divides by one number, the mean magnitude over the picture; then the finest grain and the strongest edges win, dark
-halos grow around them and colours run to the ends. Here each band of frequencies is divided by its magnitude in the
+The original divides by one number, the mean magnitude over the picture; then the finest grain and the strongest edges win,
+dark halos grow around them and colours run to the ends. Here each band of frequencies is divided by its magnitude in the
 neighbourhood, colours are as correlated as they are in photographs, and the picture is held back a little by what it was.
 """
 
@@ -25,7 +25,7 @@ class Shaping:
     """How a gradient becomes a step.
 
     `bands` are the strengths of the picture's octaves of frequency, finest first, then of all that is coarser; `local` the
-    width in pixels over which a magnitude is taken; `colour` the share of a step in the colours of photographs, the rest is free;
+    width in pixels over which a magnitude is taken; `colour` the share of a step in the colours of photographs;
     `hold` the share of coarse changes (over more than `coarse` pixels) and `restrain` of all changes that each step
     takes back; `soft` makes steps smaller towards black and white. `Shaping.plain()` is the original's.
     """
@@ -35,7 +35,7 @@ class Shaping:
     colour: float = 0.7
     hold: float = 0.2
     coarse: int = 16
-    restrain: float = 0.03
+    restrain: float = 0.02
     soft: bool = True
 
     @staticmethod
@@ -70,7 +70,9 @@ def _natural_colour(gradient: Tensor, share: float) -> None:
 
 def _even(band: Tensor, local: int, strength: float) -> None:
     """In place: the band over its magnitude, everywhere `strength`."""
-    magnitude = torch.stack([plane.abs() for (plane,) in _planes(band)]).mean(0) if band.shape[1] < 4 else band.abs().mean(1, True)
+    magnitude = torch.zeros_like(band[:, :1])
+    for (plane,) in _planes(band):
+        magnitude.add_(plane.abs(), alpha=1 / band.shape[1])
     mean = magnitude.mean((1, 2, 3), keepdim=True)
     if local:
         around = _enlarge(_shrink(magnitude, max(local, 1)), magnitude.shape[2:]).clamp_(min=0)
@@ -103,7 +105,7 @@ def _even_out(gradient: Tensor, shaping: Shaping) -> None:
 class NormalizedSteps(torch.optim.Optimizer):
     """`lr` is how far a pixel moves in a step, in the mean over the picture (before `soft` and `mask` take from it).
 
-    Steps go downhill, as all of torch's optimisers do, and keep pixels in [0, 1]. `base` (B, C, H, W) is what the picture is held to;
+    Steps go downhill, as all of torch's optimisers do, and keep pixels in [0, 1]. `base` (B, C, H, W) is what holds them;
     `mask` (1, 1, H, W) in [0, 1] says where it may change. The gradient is used up.
     """
 

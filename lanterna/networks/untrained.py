@@ -4,7 +4,6 @@ import copy
 
 import torch
 
-
 from lanterna.networks.network import Network
 
 __all__ = ["untrained"]
@@ -32,5 +31,3 @@ def untrained(network: Network, seed: int = 0) -> Network:
         labels=network.labels,
         source=network.source,
     )
-
-

@@ -50,16 +50,18 @@ class DreamRecipe(Recipe):
     octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
     steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
-    step_size: Annotated[float, Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels")] = 1.5
+    step_size: Annotated[float, Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels")] = 2.5
     guide: Annotated[str | None, Field(description="a picture: more of what it has, where the picture resembles it")] = None
     mask: Annotated[str | None, Field(description="a picture: dreams where it is white, nothing where it is black")] = None
     keep_color: Annotated[bool, Field(description="the picture's own colours, with the dream's light and dark")] = False
     native: Annotated[
         bool, Field(description=f"dream at the picture's own resolution also beyond {USUAL_SIDE} px, tile by tile")
     ] = False
-    size: Annotated[str | None, Field(description="another size of the picture: longer side in pixels, or HEIGHTxWIDTH")] = None
+    size: Annotated[str | None, Field(description="another size of the picture: longer side in pixels, or HEIGHTxWIDTH")] = (
+        None
+    )
     shift: Annotated[int, Field(ge=0, le=512, description="how far each step moves the picture, in pixels")] = 32
-    restrain: Annotated[float, Field(ge=0, lt=1, description="share of the change that each step takes back")] = 0.03
+    restrain: Annotated[float, Field(ge=0, lt=1, description="share of the change that each step takes back")] = 0.02
     tile: Annotated[int | None, Field(ge=32, description="side of a tile in pixels; by default what memory allows")] = None
     untrained: Annotated[bool, Field(description="a control: the same network with random weights")] = False
 
@@ -73,8 +75,8 @@ class DreamRecipe(Recipe):
 class Dream:
     """A dream (1, 3, H, W) in [0, 1], and how far it went.
 
-    `activation` and `start_activation` are for each of `wishes` the root mean square of its layer, or its unit's mean, for the
-    dream and for the picture before it (in the middle 448 px of larger ones). `sizes` are the octaves, `tiles` how many parts
+    `activation` and `start_activation` are for each of `wishes` the root mean square of its layer, or its unit's mean, for
+    the dream and for the picture before it (in the middle 448 px of larger ones). `sizes` are the octaves, `tiles` how many parts
     the largest took, and `exact` says whether parts and whole have the same gradient.
     """
 
@@ -149,7 +151,9 @@ class Dreamer:
         if recipe.mask is not None:
             mask = pictures_io.load(recipe.mask, size=size).mean(1, keepdim=True)
             if float(mask.max()) == 0:
-                raise InputError(f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream")
+                raise InputError(
+                    f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream"
+                )
         if recipe.tile is not None:
             Tiles(reach, recipe.shift, recipe.tile)
         if recipe.untrained:
@@ -160,7 +164,9 @@ class Dreamer:
         guide = _guide(recipe, network, names, reach)
         objective = wanted(wishes, [wish.weight for wish in wishes], features, guide)
         if guide is not None and float(objective(features)) <= 0:
-            raise InputError(f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another")
+            raise InputError(
+                f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
+            )
         if len(wishes) > 1:
             weights = _balanced(wishes, features, guide, network, seen)
             objective = wanted(wishes, weights, features, guide)
@@ -177,7 +183,12 @@ class Dreamer:
         return Tiles(self.reach, self.recipe.shift, side)
 
     def dream(
-        self, picture: Tensor, generator: torch.Generator, on_event: Callable[[int, Event], Literal["stop"] | None], *, steps: int
+        self,
+        picture: Tensor,
+        generator: torch.Generator,
+        on_event: Callable[[int, Event], Literal["stop"] | None],
+        *,
+        steps: int,
     ) -> tuple[Tensor, int, bool]:
         """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them."""
         size = (picture.shape[2], picture.shape[3])
@@ -209,7 +220,8 @@ class Dreamer:
                 break
         if not moved and not stopped:
             raise LanternaError(
-                f"nothing moves {', '.join(wish.title for wish in self.wishes)}: no gradient reaches the picture; try another layer"
+                f"nothing moves {', '.join(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
+                "try another layer"
             )
         assert detail is not None, "there is at least one octave"
         detail = resize(detail, size)
@@ -316,7 +328,10 @@ def _noise(size: tuple[int, int], generator: torch.Generator) -> Tensor:
 
 
 def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None) -> Dream:
-    """Dream. Raises InputError before anything is computed where a layer, size or picture is wrong, and LanternaError where nothing moves."""
+    """Dream.
+
+    Raises InputError before anything is dreamt where a layer, size or picture is wrong, LanternaError where nothing moves.
+    """
     picture = start_picture(recipe, network)
     dreamer = Dreamer.prepare(recipe, network, picture)
     sizes = dreamer.sizes((picture.shape[2], picture.shape[3]))
@@ -360,6 +375,10 @@ def norms(dreamer: Dreamer, picture: Tensor) -> tuple[float, ...]:
     names = [wish.layer.name for wish in dreamer.wishes]
     found = dreamer.network.capture(_round_up(dreamer.network, picture, dreamer.reach), names)
     return tuple(
-        float(found[wish.layer.name].square().mean().sqrt() if wish.unit is None else found[wish.layer.name][:, wish.unit].mean())
+        float(
+            found[wish.layer.name].square().mean().sqrt()
+            if wish.unit is None
+            else found[wish.layer.name][:, wish.unit].mean()
+        )
         for wish in dreamer.wishes
     )

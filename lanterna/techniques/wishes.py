@@ -11,15 +11,16 @@ from lanterna.errors import InputError
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import Layer, Network
 from lanterna.objectives import Objective, channel
-from lanterna.tiles import per_position
 from lanterna.techniques.units import parse_units
+from lanterna.tiles import per_position
 
 __all__ = ["Wish", "default_layers", "parse_wishes", "wanted"]
 
 # Chosen by eye over the sample pictures: eyes, fur and faces; eyes and textures.
 _DEFAULT = {"efficientnet_lite0": "blocks.4", "efficientnet_lite1": "blocks.4", "vgg16_hed": "relu4_2"}
 
-# Channels are divided by their magnitude in the picture plus this share of the layer's mean: those that hardly fire are no noise source.
+# Channels are divided by their magnitude in the picture plus this share of the layer's mean, or those that hardly fire would
+# be as loud as any.
 _FLOOR = 0.3
 
 
