@@ -91,8 +91,9 @@ class Tiles:
         whole = ceil((length + self.shift) / align) * align
         if self.core is None or self.core >= whole:
             return [(0, whole, 0, whole)]
-        edges = [0, *range(self.core, whole, self.core), whole]
         before, after = self.reach.halo
+        # The rest joins the last tile where it is too small to hold one receptive field by itself.
+        edges = [0, *range(self.core, whole - after - align + 1, self.core), whole]
         return [(start, stop, max(start - before, 0), min(stop + after, whole)) for start, stop in pairwise(edges)]
 
     def __call__(

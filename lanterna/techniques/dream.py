@@ -25,13 +25,15 @@ from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.recipe import Recipe
 from lanterna.techniques.units import parse_size
-from lanterna.techniques.wishes import Wish, parse_wishes, wanted
+from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
 # Without `native`, the longer side at which is dreamt; details of a larger picture stay as they are.
 USUAL_SIDE = 1024
+# Below it there is nothing left of a picture.
+_LEAST_SIDE = 16
 # About how much the maps of one tile may take, in bytes.
 _TILE_MEMORY = 600e6
 # Features of pictures larger than this are measured in their middle.
@@ -50,7 +52,10 @@ class DreamRecipe(Recipe):
     octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
     steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
-    step_size: Annotated[float, Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels")] = 2.5
+    step_size: Annotated[
+        float | None,
+        Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels; by default 2.5, or 1.2 for vgg16_hed"),
+    ] = None
     guide: Annotated[str | None, Field(description="a picture: more of what it has, where the picture resembles it")] = None
     mask: Annotated[str | None, Field(description="a picture: dreams where it is white, nothing where it is black")] = None
     keep_color: Annotated[bool, Field(description="the picture's own colours, with the dream's light and dark")] = False
@@ -76,8 +81,8 @@ class Dream:
     """A dream (1, 3, H, W) in [0, 1], and how far it went.
 
     `activation` and `start_activation` are for each of `wishes` the root mean square of its layer, or its unit's mean, for
-    the dream and for the picture before it (in the middle 448 px of larger ones). `sizes` are the octaves, `tiles` how many parts
-    the largest took, and `exact` says whether parts and whole have the same gradient.
+    the dream and for the picture before it (in the middle 448 px of larger ones). `sizes` are the octaves, `tiles` how many
+    parts the largest took, and `exact` says whether parts and whole have the same gradient.
     """
 
     recipe: DreamRecipe
@@ -206,7 +211,7 @@ class Dreamer:
                 size=octave,
                 steps=steps,
                 generator=generator,
-                lr=self.recipe.step_size / 255,
+                lr=(self.recipe.step_size or default_step_size(self.network)) / 255,
                 optimizer=partial(NormalizedSteps, shaping=self.shaping, base=base, mask=mask),
                 gradient=source,
                 redirected_steps=0,
@@ -237,7 +242,7 @@ def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
 
 def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> None:
     sizes = octave_sizes(size, recipe.octaves, recipe.octave_scale)
-    least = max(network.preprocessing.min_size, reach.align)
+    least = max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
     if min(sizes[0]) < least:
         fitting = 1
         while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
