@@ -25,6 +25,10 @@ CanvasName = Literal["fourier", "pixels", "maco"]
 _COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 _COLOUR = _COLOUR / _COLOUR.norm(dim=0).max()
 
+# Share of the natural magnitude that noise gets: highlights and shadows count for so much before the sigmoid that the whole
+# of it, with random phases, gives blown-out colours.
+_SOFTER = 0.5
+
 # Pictures are kept this far from 0 and 1, where the sigmoid has no inverse: half of an 8-bit level.
 _EDGE = 0.5 / 255
 
@@ -167,7 +171,7 @@ class PhaseCanvas(Canvas):
         log_frequency = _frequencies(height, width).clamp(min=1.0 / max(height, width)).log()
         planes = [_interpolate(log_frequency, frequencies.log(), row) for row in table[:channels]]
         planes += [planes[0]] * (channels - len(planes))
-        magnitude = torch.stack(planes).exp() * (height * width) ** 0.5
+        magnitude = _SOFTER * torch.stack(planes).exp() * (height * width) ** 0.5
         magnitude[:, 0, 0] = 0.0  # the mean stays grey: its phase could only flip it
         phase = (torch.rand((batch, channels, height, width // 2 + 1), generator=generator) * 2 - 1) * torch.pi
         return cls(phase.to(device), magnitude.to(device), (height, width))

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from torch import Tensor
 
-__all__ = ["STOP", "Done", "Event", "Listener", "Preview", "Started", "Stepped"]
+__all__ = ["STOP", "Done", "Entered", "Event", "Listener", "Preview", "Started", "Stepped"]
 
 STOP: Final = "stop"
 
@@ -48,5 +48,12 @@ class Done:
     stopped: bool
 
 
-Event = Started | Stepped | Preview | Done
+@dataclass(frozen=True)
+class Entered:
+    """A part of a longer job begins; `title` is for people."""
+
+    title: str
+
+
+Event = Started | Stepped | Preview | Done | Entered
 Listener = Callable[[Event], Literal["stop"] | None]

@@ -8,18 +8,14 @@ import torch
 
 from lanterna import pictures
 from lanterna.networks.network import Network
-from lanterna.techniques.visualize import VisualizeRecipe
+from lanterna.recipe import Recipe
 
 __all__ = ["describe", "warnings_about"]
 
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
 
 
-def _inputs(recipe: VisualizeRecipe) -> dict[str, str]:
-    return {} if recipe.start == "noise" else {recipe.start: pictures.digest(recipe.start)}
-
-
-def describe(recipe: VisualizeRecipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
+def describe(recipe: Recipe, network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
     """Recipe, network and weights, versions, threads and the hashes of the input pictures, ready for JSON."""
     return {
         "recipe": recipe.model_dump(mode="json"),
@@ -27,12 +23,12 @@ def describe(recipe: VisualizeRecipe, network: Network, options: Mapping[str, An
         "versions": {package: metadata.version(package) for package in PACKAGES},
         "threads": torch.get_num_threads(),
         "device": str(network.device),
-        "inputs": _inputs(recipe),
+        "inputs": {name: pictures.digest(name) for name in recipe.inputs()},
         "options": dict(options),
     }
 
 
-def warnings_about(record: Mapping[str, Any], recipe: VisualizeRecipe, network: Network) -> Iterator[str]:
+def warnings_about(record: Mapping[str, Any], recipe: Recipe, network: Network) -> Iterator[str]:
     """Why a replay may differ from the picture: other weights, versions, threads or inputs."""
     now = describe(recipe, network, {})
     if record["network"].get("weights_sha256") != network.weights_sha256:

@@ -32,7 +32,8 @@ def bad_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures.save(
         torch.zeros(1, 3, 8, 8), folder / "odd.png", recipe={"recipe": {"units": ["conv1:0"], "technique": "paint"}}
     )
-    pictures.save(torch.zeros(1, 3, 8, 8), folder / "part.png", recipe={"recipe": {"units": ["conv1:0"]}})
+    part = {"recipe": {"technique": "visualize", "units": ["conv1:0"]}}
+    pictures.save(torch.zeros(1, 3, 8, 8), folder / "part.png", recipe=part)
     return folder
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from lanterna import VisualizeRecipe, pictures
-from lanterna.cli import make
+from lanterna.cli import visualize as make
 from lanterna.cli.main import app
 
 VISUALIZE = ["visualize", "python:tiny:make", "conv1:0"]

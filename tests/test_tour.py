@@ -7,9 +7,10 @@ import pytest
 import tiny
 
 from lanterna import Network, Preprocessing
-from lanterna.events import STOP, Event, Started, Stepped
+from lanterna.events import STOP, Entered, Event, Started, Stepped
 from lanterna.networks.depths import layers_through_depth
 from lanterna.report import TourRecipe, tour
+from lanterna.report.chapters import CHAPTERS
 
 QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2}
 
@@ -43,8 +44,8 @@ def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
     assert len(made.predictions) == 5
     for layer in tiny.network().layers():
         assert layer.name in page.words and layer.kind in page.words
-    for row in made.rows:
-        for activation in row.result.activation:
+    for row in made.chapters[0].numbers["layers"]:
+        for activation in row["activation"]:
             assert f"activation {activation:.2f}" in page.words
     assert [path.name for path in made.page.parent.iterdir()] == ["index.html"]
 
@@ -59,7 +60,7 @@ def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
 def test_a_network_without_classes_has_its_layers_shown(tmp_path: Path) -> None:
     features = Network.wrap(tiny.module()[:4], name="features", preprocessing=Preprocessing(size=(32, 32)))
     made = tour(TourRecipe(**QUICK), features, tmp_path)
-    assert made.predictions == () and made.from_noise is None
+    assert made.predictions == () and [chapter.name for chapter in made.chapters] == ["units", "layers"]
     assert len(_Page(made.page.read_text(encoding="utf-8")).images) == 1 + 2 * 2
 
 
@@ -68,16 +69,19 @@ def test_one_bar_for_all_runs(tmp_path: Path) -> None:
     tour(TourRecipe(**QUICK), tiny.network(), tmp_path, events.append)
     started = [event for event in events if isinstance(event, Started)]
     steps = [event.step for event in events if isinstance(event, Stepped)]
-    assert [event.steps for event in started] == [4 * 3]
-    assert steps == list(range(1, 13))
+    assert len(started) == 1
+    assert steps == sorted(steps) and steps[-1] == started[0].steps
+    entered = [event.title for event in events if isinstance(event, Entered)]
+    assert entered == [kind.title for kind in CHAPTERS]
 
 
 def test_stopping_keeps_what_is_finished(tmp_path: Path) -> None:
-    def stop_in_the_second_row(event: Event) -> str | None:
-        return STOP if isinstance(event, Stepped) and event.step == 5 else None
+    def stop_half_way(event: Event) -> str | None:
+        return STOP if isinstance(event, Stepped) and event.step > 500 else None
 
-    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path, stop_in_the_second_row)
-    assert made.stopped and len(made.rows) == 2 and made.from_noise is None
+    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path, stop_half_way)
+    assert made.stopped and [chapter.name for chapter in made.chapters] == ["units", "layers"]
+    assert len(made.chapters[0].numbers["layers"]) == 2
     assert "stopped early" in made.page.read_text(encoding="utf-8")
 
 
@@ -85,8 +89,8 @@ def test_steps_follow_from_the_seconds(tmp_path: Path) -> None:
     recipe = {**QUICK, "steps": None}
     short = tour(TourRecipe(**recipe, seconds=1e-6), tiny.network(), tmp_path)
     long = tour(TourRecipe(**recipe, seconds=3600), tiny.network(), tmp_path)
-    assert short.rows[0].result.recipe.steps == 48
-    assert long.rows[0].result.recipe.steps == 256
+    assert short.chapters[0].numbers["layers"][0]["steps"] == 48
+    assert long.chapters[0].numbers["layers"][0]["steps"] == 256
 
 
 def test_the_command_prints_the_path_and_the_numbers(lanterna, folder: Path) -> None:
@@ -94,7 +98,7 @@ def test_the_command_prints_the_path_and_the_numbers(lanterna, folder: Path) -> 
     plain = lanterna("tour", "coffee", *flags, "--out", "here")
     assert plain.code == 0 and Path(plain.out.strip()) == folder / "here" / "index.html"
     told = json.loads(lanterna("tour", "coffee", *flags, "--out", "here", "--json", "--quiet").out)
-    assert told["recipe"]["picture"] == "coffee" and len(told["layers"]) == 2
+    assert told["recipe"]["picture"] == "coffee" and len(told["chapters"]["units"]["layers"]) == 2
     assert len(told["predictions"]) == 5
 
 
@@ -113,3 +117,11 @@ def test_layers_through_depth_of_any_number(count: int) -> None:
     layers = layers_through_depth(tiny.network(), count)
     assert 1 <= len(layers) <= count
     assert layers[-1].name == "act2"
+
+
+def test_chapters_by_name(lanterna, folder: Path) -> None:
+    flags = ["--network", "python:tiny:make", "--steps", "2", "--size", "32", "--json", "--quiet"]
+    told = json.loads(lanterna("tour", *flags, "--chapters", "layers,best_class").out)
+    assert list(told["chapters"]) == ["best_class", "layers"]
+    wrong = lanterna("tour", *flags, "--chapters", "unit", "--out", "other")
+    assert wrong.code == 2 and "did you mean 'units'" in wrong.err and not (folder / "other").exists()

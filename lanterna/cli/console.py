@@ -9,9 +9,9 @@ from types import FrameType
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from lanterna.events import STOP, Event, Listener, Started, Stepped
+from lanterna.events import STOP, Entered, Event, Listener, Started, Stepped
 
 __all__ = ["Stopper", "errors", "listener", "print_json", "results"]
 
@@ -47,12 +47,12 @@ class Stopper:
 
 
 @contextmanager
-def listener(title: str, stopper: Stopper, *, quiet: bool) -> Iterator[Listener]:
-    """A listener that draws a bar with the time left and passes Ctrl-C on to the loop."""
+def listener(title: str, stopper: Stopper, *, quiet: bool, share: bool = False) -> Iterator[Listener]:
+    """A listener that draws a bar with the time left and passes Ctrl-C on to the loop; `share` counts in percent."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn() if share else MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     progress = Progress(*columns, console=errors, disable=quiet)
@@ -68,6 +68,8 @@ def listener(title: str, stopper: Stopper, *, quiet: bool) -> Iterator[Listener]
             started = True
         elif isinstance(event, Stepped):
             progress.update(task, completed=event.step)
+        elif isinstance(event, Entered):
+            progress.update(task, description=f"{title}: {event.title}")
         return STOP if stopper.asked else None
 
     try:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
-from lanterna.cli import look, make
+from lanterna.cli import look
+from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
+from lanterna.cli import visualize as visualize_command
 from lanterna.cli.console import errors
 from lanterna.errors import LanternaError
 
@@ -24,8 +26,8 @@ for command in (
     look.networks,
     look.layers,
     look.classify,
-    make.visualize,
-    make.replay,
+    visualize_command.visualize,
+    replay_command.replay,
     look.fetch,
     look.doctor,
 ):

@@ -1,17 +1,20 @@
 """Flags that several commands share, and how a failure becomes one line and an exit code."""
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import torch
 from cyclopts import Parameter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
 from lanterna.networks.sources import load
 
-__all__ = ["Arch", "Common", "load_network", "readable"]
+__all__ = ["Arch", "Common", "field_help", "load_network", "make_recipe", "readable"]
 
 Arch = Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")]
 
@@ -45,6 +48,34 @@ def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
         here = ", ".join(["cpu", *(name for name, is_there in available.items() if is_there)])
         raise InputError(f"device {common.device!r} is not on this machine; it has: {here}")
     return network.to(common.device)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def field_help(recipe: type[BaseModel], field: str) -> str:
+    """What the recipe says about a field, with its default, so that the two never differ."""
+    about = recipe.model_fields[field]
+    if about.default is None or about.default is False or about.is_required():
+        return str(about.description)
+    default = f"{about.default:g}" if isinstance(about.default, float) else about.default
+    return f"{about.description} [{default}]"
+
+
+def make_recipe(recipe: type[R], file: Path | None, fields: Mapping[str, Any]) -> R:
+    """The recipe from a TOML file, if any, with the flags that were given (not None) on top. Raises InputError."""
+    base: dict[str, Any] = {}
+    if file is not None:
+        try:
+            base = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"there is no recipe {file}; give a TOML file") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"{file} is not a recipe in TOML: {error}") from error
+    try:
+        return recipe.model_validate({**base, **{key: value for key, value in fields.items() if value is not None}})
+    except ValidationError as error:
+        raise InputError(readable(error)) from error
 
 
 def readable(error: ValidationError) -> str:

@@ -4,15 +4,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
 from lanterna.cli.console import Stopper, listener, print_json, results
-from lanterna.cli.options import Arch, Common, load_network, readable
-from lanterna.errors import InputError
-from lanterna.report.tour import Tour, TourRecipe, check_folder
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.report.page import check_folder
+from lanterna.report.tour import Tour, TourRecipe
 from lanterna.report.tour import tour as make_tour
 
 __all__ = ["tour"]
+
+
+def _help(field: str) -> str:
+    return field_help(TourRecipe, field)
 
 
 def tour(
@@ -20,12 +23,13 @@ def tour(
     /,
     *,
     network: Annotated[str, Parameter(help="the network to look at")] = "efficientnet_lite0",
-    depths: Annotated[int | None, Parameter(help="layers to visualise [6]")] = None,
-    units: Annotated[int | None, Parameter(help="units of each layer [6]")] = None,
-    steps: Annotated[int | None, Parameter(help="steps of each picture [what --seconds allows]")] = None,
-    seconds: Annotated[float | None, Parameter(help="about how long the making may take [180]")] = None,
-    size: Annotated[int | None, Parameter(help="side of the layers' pictures [160]")] = None,
-    seed: Annotated[int | None, Parameter(help="decides all chance [0]")] = None,
+    chapters: Annotated[str | None, Parameter(help="names with commas; all by default")] = None,
+    depths: Annotated[int | None, Parameter(help=_help("depths"))] = None,
+    units: Annotated[int | None, Parameter(help=_help("units"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    seconds: Annotated[float | None, Parameter(help=_help("seconds"))] = None,
+    size: Annotated[int | None, Parameter(help=_help("size"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     out: Annotated[Path, Parameter(help="the folder for the page")] = Path("tour"),
     arch: Arch = None,
     common: Common | None = None,
@@ -35,23 +39,16 @@ def tour(
     Example: lanterna tour chelsea --network efficientnet_lite0
     """
     common = common or Common()
-    fields: dict[str, Any] = {
-        "picture": picture,
-        "depths": depths,
-        "units": units,
-        "steps": steps,
-        "seconds": seconds,
-        "size": size,
-        "seed": seed,
-    }
-    try:
-        recipe = TourRecipe.model_validate({key: value for key, value in fields.items() if value is not None})
-    except ValidationError as error:
-        raise InputError(readable(error)) from error
+    names = None if chapters is None else tuple(name.strip() for name in chapters.split(","))
+    fields = {
+        "picture": picture, "chapters": names, "depths": depths, "units": units, "steps": steps, "seconds": seconds,
+        "size": size, "seed": seed,
+    }  # fmt: skip
+    recipe = make_recipe(TourRecipe, None, fields)
     check_folder(out)
     net = load_network(network, common, arch)
     stopper = Stopper()
-    with stopper.installed(), listener("tour", stopper, quiet=common.quiet) as listen:
+    with stopper.installed(), listener("tour", stopper, quiet=common.quiet, share=True) as listen:
         made = make_tour(recipe, net, out, listen)
     if common.json:
         print_json(_numbers(made))
@@ -65,14 +62,6 @@ def _numbers(made: Tour) -> dict[str, Any]:
         "recipe": made.recipe.model_dump(mode="json"),
         "outputs": [str(made.page)],
         "predictions": [vars(prediction) for prediction in made.predictions],
-        "layers": [
-            {
-                "layer": row.layer.name,
-                "units": [unit.title for unit in row.result.units],
-                "activation": list(row.result.activation),
-                "sample_activation": row.result.sample_activation,
-            }
-            for row in made.rows
-        ],
+        "chapters": {chapter.name: chapter.numbers for chapter in made.chapters},
         "stopped": made.stopped,
     }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
@@ -21,6 +21,7 @@ from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Objective, diversity, each
 from lanterna.priors import high_frequency, l2, total_variation
+from lanterna.recipe import Recipe
 from lanterna.techniques.measure import measure, silent, values_of
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualization import Visualization
@@ -30,13 +31,12 @@ __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
 STRIP_PICTURES = 6
 
 # Fourier: low frequencies count for more with this decay than with Lucid's 1 (at 0.05), so steps are smaller.
-LEARNING_RATE: dict[CanvasName, float] = {"fourier": 0.02, "pixels": 0.05, "maco": 1.0}
+# MaCo: radians; its paper's 1.0 is for the mean over many crops a step, and with one view a step gives clouds.
+LEARNING_RATE: dict[CanvasName, float] = {"fourier": 0.02, "pixels": 0.05, "maco": 0.1}
 
 
-class VisualizeRecipe(BaseModel):
+class VisualizeRecipe(Recipe):
     """All that decides the pictures; the same recipe gives the same bits on the same machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     technique: Literal["visualize"] = "visualize"
     schema_version: Literal[1] = 1
@@ -60,7 +60,10 @@ class VisualizeRecipe(BaseModel):
     shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 24.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 20.0
     zoom: Annotated[float, Field(ge=1, le=4, description="views are enlarged or reduced by up to this factor")] = 1.4
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
+
+    def inputs(self) -> tuple[str, ...]:
+        """The picture it starts from, if any."""
+        return () if self.start == "noise" else (self.start,)
 
 
 def _shares(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> tuple[float, ...]:
@@ -78,10 +81,12 @@ def _objective(
 ) -> Objective:
     sign = -1 if recipe.minimize else 1
     wanted = each([sign / scale * unit.objective for unit, scale in zip(units, scales, strict=True)])
+    # Where the magnitude is held, contrast and grain are what they are, and priors on them only slow the phases down.
+    held = recipe.canvas == "maco"
     priors = (
         (recipe.tv, total_variation()),
-        (recipe.smooth, high_frequency()),
-        (recipe.restrain, l2(0.5 if given is None else given)),
+        (0.0 if held else recipe.smooth, high_frequency()),
+        (0.0 if held else recipe.restrain, l2(0.5 if given is None else given)),
     )
     for weight, prior in priors:
         if weight:
@@ -238,7 +243,4 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
 
 
 def _jitter(recipe: VisualizeRecipe, shares: tuple[float, ...]) -> Jitter:
-    if recipe.canvas == "maco":
-        # The crops and the noise of the paper; its last crops, a twentieth of the side, see only texture at 224 px.
-        return Jitter(recipe.shift, (1.0, 1.0), 0.0, noise=0.08, crop=(0.9, 0.4))
     return Jitter(recipe.shift, (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=shares)

@@ -1,49 +1,25 @@
-"""`visualize` and `replay`: the commands that make pictures."""
+"""`visualize`: pictures that excite units."""
 
-import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from pydantic import ValidationError
 
 from lanterna import pictures
 from lanterna.canvas import CanvasName
-from lanterna.cli.console import Stopper, errors, listener, print_json, results
-from lanterna.cli.options import Arch, Common, load_network, readable
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
-from lanterna.provenance import describe, warnings_about
+from lanterna.provenance import describe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
 
-__all__ = ["replay", "visualize"]
-
-
-def _recipe(file: Path | None, fields: dict[str, Any]) -> VisualizeRecipe:
-    """The recipe from a TOML file, with the flags that were given on top. Raises InputError."""
-    base: dict[str, Any] = {}
-    if file is not None:
-        try:
-            base = tomllib.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"there is no recipe {file}; give a TOML file") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{file} is not a recipe in TOML: {error}") from error
-    try:
-        return VisualizeRecipe.model_validate({**base, **{key: value for key, value in fields.items() if value is not None}})
-    except ValidationError as error:
-        raise InputError(readable(error)) from error
+__all__ = ["again", "visualize"]
 
 
 def _help(field: str) -> str:
-    """What the recipe says about a field, with its default, so that the two never differ."""
-    about = VisualizeRecipe.model_fields[field]
-    if about.default is None or about.default is False:
-        return str(about.description)
-    default = f"{about.default:g}" if isinstance(about.default, float) else about.default
-    return f"{about.description} [{default}]"
+    return field_help(VisualizeRecipe, field)
 
 
 def visualize(
@@ -83,7 +59,7 @@ def visualize(
         "restrain": restrain, "decay": decay, "shift": shift, "rotate": rotate, "zoom": zoom,
         "seed": seed,
     }  # fmt: skip
-    chosen = _recipe(recipe, fields)
+    chosen = make_recipe(VisualizeRecipe, recipe, fields)
     pictures.check_writable(out)
     net = load_network(network, common, arch)
     return _make(chosen, net, common, out, {"strip": strip, "singles": singles, "arch": arch})
@@ -166,41 +142,13 @@ def _report(result: Visualization, files: list[Path]) -> None:
         results.print(str(file), markup=False)
 
 
-def replay(
-    picture: Path,
-    /,
-    *,
-    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("replay.png"),
-    common: Common | None = None,
+def again(
+    recipe: VisualizeRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
 ) -> int:
-    """Make PICTURE again from the recipe that is inside it: same machine, same thread count, same bits.
-
-    Example: lanterna replay sealion.png --out again.png
-    """
-    common = common or Common()
-    record = pictures.read_recipe(picture)
-    pictures.check_writable(out)
-    if os.path.realpath(out) == os.path.realpath(picture):
-        raise InputError(f"--out {out} is the picture itself; give another name")
-    try:
-        recipe = VisualizeRecipe.model_validate(record["recipe"])
-        spec = str(record["network"]["source"])
-        options: dict[str, Any] = (
-            {"strip": False, "singles": False, "arch": None} | dict(record["options"]) | {"singles": False}
-        )
-    except ValidationError as error:
-        raise InputError(f"{picture} has a recipe of another version: {readable(error)}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{picture} has a recipe that can't be replayed; it lacks a part: {error}") from error
-    net = load_network(spec, common, options["arch"])
-    for warning in warnings_about(record, recipe, net):
-        errors.print(f"warning: {warning}", markup=False)
-    if "single" in record:
-        return _replay_single(recipe, net, common, out, record)
-    return _make(recipe, net, common, out, options, record.get("stopped_after"))
-
-
-def _replay_single(recipe: VisualizeRecipe, net: Network, common: Common, out: Path, record: dict[str, Any]) -> int:
+    """Make a picture again from its `record`: the whole sheet, or the one of its pictures that was saved by itself."""
+    chosen = {"strip": False, "singles": False, "arch": None} | options | {"singles": False}
+    if "single" not in record:
+        return _make(recipe, net, common, out, chosen, record.get("stopped_after"))
     result = _run(recipe, net, common, record.get("stopped_after"))
     file = pictures.save(result.pictures[int(record["single"])], out, recipe=record)
     if common.json:

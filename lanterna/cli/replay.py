@@ -1,0 +1,66 @@
+"""`replay`: make a picture again from the record inside it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from pydantic import ValidationError
+
+from lanterna import pictures
+from lanterna.cli import visualize
+from lanterna.cli.console import errors
+from lanterna.cli.options import Common, load_network, readable
+from lanterna.errors import InputError, UnknownNameError
+from lanterna.provenance import warnings_about
+from lanterna.recipe import Recipe
+from lanterna.techniques.visualize import VisualizeRecipe
+
+__all__ = ["replay"]
+
+
+@dataclass(frozen=True)
+class _Technique:
+    """How the record of one technique is read, and who makes its picture: (recipe, network, flags, out, options, record)."""
+
+    recipe: type[Recipe]
+    again: Callable[[Any, Any, Common, Path, dict[str, Any], dict[str, Any]], int]
+
+
+TECHNIQUES = {"visualize": _Technique(VisualizeRecipe, visualize.again)}
+
+
+def replay(
+    picture: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("replay.png"),
+    common: Common | None = None,
+) -> int:
+    """Make PICTURE again from the recipe that is inside it: same machine, same thread count, same bits.
+
+    Example: lanterna replay sealion.png --out again.png
+    """
+    common = common or Common()
+    record = pictures.read_recipe(picture)
+    pictures.check_writable(out)
+    if os.path.realpath(out) == os.path.realpath(picture):
+        raise InputError(f"--out {out} is the picture itself; give another name")
+    try:
+        name = str(record["recipe"]["technique"])
+        if name not in TECHNIQUES:
+            raise UnknownNameError("technique", name, TECHNIQUES, hint=f"{picture} was made by another version")
+        technique = TECHNIQUES[name]
+        recipe = technique.recipe.model_validate(record["recipe"])
+        spec = str(record["network"]["source"])
+        options: dict[str, Any] = {"arch": None} | dict(record["options"])
+    except ValidationError as error:
+        raise InputError(f"{picture} has a recipe of another version: {readable(error)}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{picture} has a recipe that can't be replayed; it lacks a part: {error}") from error
+    net = load_network(spec, common, options["arch"])
+    for warning in warnings_about(record, recipe, net):
+        errors.print(f"warning: {warning}", markup=False)
+    return technique.again(recipe, net, common, out, options, record)

@@ -1,0 +1,60 @@
+"""Pages: HTML from templates, pictures inside it, written whole or not at all."""
+
+import base64
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.errors import PictureError
+
+__all__ = ["check_folder", "picture_data", "render", "write_page"]
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lanterna", "report/templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["picture"] = picture_data
+    return environment
+
+
+def render(template: str, **values: Any) -> Markup:
+    """The template of that name in `report/templates`; text is escaped, what is Markup already is not."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def picture_data(picture: Tensor) -> str:
+    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] as the `src` of an image."""
+    return "data:image/png;base64," + base64.b64encode(pictures_io.to_png_bytes(picture)).decode()
+
+
+def check_folder(out: str | Path) -> Path:
+    """The folder `out`, which need not exist yet. Raises PictureError where it can't be made or written."""
+    folder = Path(out)
+    near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not near.is_dir():
+        raise PictureError(f"the folder {folder} can't be made: {near} is a file; give another --out")
+    if not os.access(near, os.W_OK):
+        raise PictureError(f"the folder {folder} can't be written; give another --out")
+    return folder
+
+
+def write_page(page: Path, text: str) -> None:
+    """Write `text` to `page`, by another name first."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=page.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(page)
