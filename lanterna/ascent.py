@@ -74,7 +74,7 @@ def ascend(
     the CPU. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
     the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
-    jitter = jitter or Jitter()
+    moves = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE, PROGRESS})
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
@@ -93,7 +93,7 @@ def ascend(
         redirected = step < min(redirected_steps, steps // 2)
         progress = step / max(steps - 1, 1)
         rendered = canvas.render()
-        views = jitter.view(rendered, size, generator, progress)
+        views = moves.view(rendered, size, generator, progress)
         with RedirectedReLU() if redirected else nullcontext():
             features = read(views)
         features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
