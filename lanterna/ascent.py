@@ -114,7 +114,7 @@ def ascend(
                 if schedule is not None:
                     for group in tuner.param_groups:
                         group["lr"] = lr * schedule(step / max(steps - 1, 1))
-                tuner.step(lambda: look(read))
+                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor stays on its device
                 step += 1
                 stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
                 if preview_every and step % preview_every == 0:

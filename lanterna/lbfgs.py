@@ -33,7 +33,7 @@ class BatchLBFGS(torch.optim.Optimizer):
         self._last: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch's overloads
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One evaluation of `closure`, which must leave the gradients, and one step of every picture."""
         loss = None
         if closure is not None:
@@ -73,9 +73,7 @@ class BatchLBFGS(torch.optim.Optimizer):
             direction.addcmul_(change, share, value=-1)
             shares.append(share)
         direction *= self._scale()
-        for move, change, inverse, share in zip(
-            self._moves, self._changes, self._curvatures, reversed(shares), strict=True
-        ):
+        for move, change, inverse, share in zip(self._moves, self._changes, self._curvatures, reversed(shares), strict=True):
             direction.addcmul_(move, share - inverse * (change * direction).sum(1, keepdim=True))
         return direction
 

@@ -86,7 +86,7 @@ def fading(prior: Objective, first: float, last: float) -> Objective:
     """
 
     def value(features: Mapping[str, Tensor]) -> Tensor:
-        weight = first * (last / first) ** float(features[PROGRESS])
+        weight: float = first * (last / first) ** float(features[PROGRESS])
         return weight * prior(features)
 
     return Objective(value, prior.layers | {PROGRESS}, f"{prior.name} {first:g} to {last:g}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
@@ -27,6 +28,7 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    invert_command.invert,
     replay_command.replay,
     look.fetch,
     look.doctor,

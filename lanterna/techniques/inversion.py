@@ -43,10 +43,7 @@ class Recreation:
 
     def captions(self) -> list[str]:
         """One line for each picture: its feature error and its likeness to the photograph."""
-        return [
-            f"error {error:.3f}, {psnr:.1f} dB"
-            for error, psnr in zip(self.feature_error, self.psnr, strict=True)
-        ]
+        return [f"error {error:.3f}, {psnr:.1f} dB" for error, psnr in zip(self.feature_error, self.psnr, strict=True)]
 
 
 @dataclass(frozen=True)

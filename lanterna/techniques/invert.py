@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.ascent import ascend
-from lanterna.canvas import make_canvas
+from lanterna.canvas import CanvasName, make_canvas
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
 from lanterna.jitter import Jitter
@@ -50,6 +49,17 @@ DOZEN = 12
 
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
+# First and last weight of each prior: see the table in docs/invert.md.
+WEIGHTS: dict[PriorName, tuple[float, float]] = {
+    "fourier": (100.0, 0.1),
+    "tv": (100.0, 0.1),
+    "alpha": (1.0, 0.1),
+    "none": (0.0, 0.0),
+}
+
+# Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
+HISTORY = 10
+
 
 class InvertRecipe(Recipe):
     """All that decides the pictures; the same recipe gives the same bits on the same machine."""
@@ -62,7 +72,9 @@ class InvertRecipe(Recipe):
     start: Annotated[str, Field(description="noise, or a picture to start from")] = "noise"
     prior: Annotated[
         PriorName,
-        Field(description="what is known of pictures: the Fourier canvas, or pixels with total variation, alpha norm, nothing"),
+        Field(
+            description="what is known of pictures: the Fourier canvas, or pixels with total variation, alpha norm, nothing"
+        ),
     ] = "fourier"
     weight: Annotated[float, Field(ge=0, description="factor of the prior's own weight")] = 1.0
     measure: Annotated[Measure, Field(description="what same representation means")] = "squared"
@@ -97,7 +109,9 @@ def resolve_layers(names: Sequence[str], network: Network) -> list[str]:
         except UnknownNameError as error:
             # A unit where a layer is meant is the usual slip: visualize takes those.
             if ":" in name:
-                raise InputError(f"{name!r} is a unit; a layer is meant: {name.partition(':')[0]}, and --channels for some of it") from error
+                raise InputError(
+                    f"{name!r} is a unit; a layer is meant: {name.partition(':')[0]}, and --channels for some of it"
+                ) from error
             raise
     return list(dict.fromkeys(names))
 
@@ -161,14 +175,10 @@ def _load(name: str, recipe: InvertRecipe, network: Network, given: Tensor | Non
     if recipe.native and recipe.size is not None:
         raise InputError(f"--native keeps the picture's size, so --size {recipe.size} can't be had as well; give one of them")
     size = None if recipe.native else parse_size(recipe.size, network)
-    if given is None:
-        picture = pictures_io.load(name, size=size)
-    else:
-        picture = pictures_io.fitted(given, size)
+    picture = pictures_io.load(name, size=size) if given is None else pictures_io.fitted(given, size)
     if min(picture.shape[2:]) < SSIM_WINDOW:
-        raise InputError(
-            f"a picture of {picture.shape[2]}x{picture.shape[3]} is too small to compare; the least is {SSIM_WINDOW}x{SSIM_WINDOW}"
-        )
+        given_size = f"{picture.shape[2]}x{picture.shape[3]}"
+        raise InputError(f"a picture of {given_size} is too small to compare; the least is {SSIM_WINDOW}x{SSIM_WINDOW}")
     return picture.mean(1, keepdim=True) if network.channels == 1 else picture
 
 
@@ -195,10 +205,8 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
 
 
 def _objective(task: _Task, layer: str) -> Objective:
-    recipe, size = task.recipe, task.size
-    wanted = resemblance(
-        layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region
-    )
+    recipe = task.recipe
+    wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight:
         first, last = (recipe.weight * weight for weight in WEIGHTS[recipe.prior])
         if recipe.prior in ("fourier", "tv"):
@@ -208,15 +216,6 @@ def _objective(task: _Task, layer: str) -> Objective:
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted
-
-
-# First and last weight of each prior: see the table in docs/invert.md.
-WEIGHTS: dict[PriorName, tuple[float, float]] = {
-    "fourier": (100.0, 0.1),
-    "tv": (100.0, 0.1),
-    "alpha": (1.0, 0.1),
-    "none": (0.0, 0.0),
-}
 
 
 def run(
@@ -265,7 +264,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (recipe.samples, network.channels, *task.size)
     start = None if task.start is None else task.start.expand(recipe.samples, -1, -1, -1)
-    name = "fourier" if recipe.prior == "fourier" else "pixels"
+    name: CanvasName = "fourier" if recipe.prior == "fourier" else "pixels"
     canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
     result = ascend(
         canvas,
@@ -282,9 +281,6 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         on_event=listen,
     )
     return _measured(task, layer, result.pictures, result.trace), result.steps, result.stopped
-
-
-HISTORY = 10
 
 
 def _measured(task: _Task, layer: str, pictures: Tensor, trace: Tensor) -> Recreation:

@@ -36,7 +36,7 @@ def ssim(pictures: Tensor, original: Tensor) -> tuple[float, ...]:
     flat = original[0].permute(1, 2, 0).cpu().numpy()
     return tuple(
         float(
-            structural_similarity(
+            structural_similarity(  # type: ignore[no-untyped-call]  # scikit-image has no types
                 picture.permute(1, 2, 0).cpu().numpy(), flat, channel_axis=2, data_range=1.0, win_size=SSIM_WINDOW
             )
         )
@@ -121,7 +121,10 @@ def load_judge(name: str | None, network: Network) -> Network | None:
         return None
     if name is None:
         ready = [entry.name for entry in BUILTIN if all(wheels.find(file) is not None for file in entry.wheel_files)]
-        name = next((found for found in ("efficientnet_lite0", "efficientnet_lite1") if found in ready and found != network.name), None)
+        name = next(
+            (found for found in ("efficientnet_lite0", "efficientnet_lite1") if found in ready and found != network.name),
+            None,
+        )
         if name is None:
             return None
     judge = load(name).to(network.device)
