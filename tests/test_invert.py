@@ -29,7 +29,7 @@ def test_the_pictures_come_to_have_the_same_features(prior: str) -> None:
 @pytest.mark.parametrize("layer", ["act2", "logits"])
 def test_every_measure_lowers_its_own_distance(measure: str, layer: str) -> None:
     trace = invert(layer, measure=measure, weight=0).recreations[0].trace
-    assert (trace[-1] > trace[0]).all() and (trace[-1] > 0.5 * trace[0]).all()
+    assert (trace.max(0).values > trace[0] / 2).all() and (trace[-1] > trace[0]).all()
 
 
 def test_the_numbers_are_those_of_the_saved_picture(tmp_path: Path) -> None:
@@ -58,10 +58,11 @@ def test_a_perfect_recreation_has_a_psnr_and_keeps_everything() -> None:
 
 
 def test_samples_differ_by_seed_alone_and_do_not_depend_on_each_other() -> None:
-    (two,), (three,) = invert("act2").recreations, invert("act2", samples=3).recreations
+    # Few steps: a convolution rounds otherwise in another batch, and small differences grow.
+    (two,), (three,) = (invert("act2", samples=samples, steps=4).recreations for samples in (2, 3))
     assert not torch.equal(two.pictures[0], two.pictures[1])
     assert torch.allclose(two.pictures[0], three.pictures[0], atol=2 / 255)
-    other = invert("act2", seed=1).recreations[0]
+    other = invert("act2", steps=4, seed=1).recreations[0]
     assert not torch.equal(two.pictures[0], other.pictures[0])
 
 

@@ -141,7 +141,7 @@ def again(
     recipe: InvertRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
 ) -> int:
     """Make a picture again from its `record`: the whole sheet, or the one of its pictures that was saved by itself."""
-    chosen = {"arch": None} | options | {"singles": False}
+    chosen = {"singles": False, "arch": None} | options | {"singles": False}
     if "single" not in record:
         return _make(recipe, net, common, out, chosen, record.get("stopped_after"))
     result = _run(recipe, net, common, record.get("stopped_after"))
