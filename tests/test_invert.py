@@ -136,7 +136,9 @@ def test_a_silent_layer_divides_nothing_by_zero() -> None:
 
 
 @pytest.mark.parametrize(("given", "shape"), [({}, (32, 32)), ({"size": "20x41"}, (20, 41)), ({"native": True}, (40, 29))])
-def test_a_picture_of_another_shape_is_resized_or_kept(tmp_path: Path, given: dict[str, object], shape: tuple[int, int]) -> None:
+def test_a_picture_of_another_shape_is_resized_or_kept(
+    tmp_path: Path, given: dict[str, object], shape: tuple[int, int]
+) -> None:
     pictures.save(torch.rand(1, 3, 40, 29), tmp_path / "odd.png")
     made = invert("act1", "logits", picture=str(tmp_path / "odd.png"), steps=2, **given)
     assert made.original.shape[2:] == made.recreations[1].pictures.shape[2:] == shape

@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import invert, visualize
+from lanterna.cli import invert, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
 from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["replay"]
@@ -33,6 +34,7 @@ class _Technique:
 TECHNIQUES = {
     "invert": _Technique(InvertRecipe, invert.again),
     "visualize": _Technique(VisualizeRecipe, visualize.again),
+    "patterns": _Technique(PatternsRecipe, patterns.again),
 }
 
 
