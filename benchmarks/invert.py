@@ -70,7 +70,8 @@ def mahendran_vedaldi(network: Network, layer: str, original: Tensor, depth: flo
             features = read((x * sigma + mean) / 255)[layer]
             dx, dy = x[..., :-1, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, :-1]
             loss = (features - reference).square().sum() / energy
-            loss = loss + alpha_weight * x.abs().pow(ALPHA).sum() + tv_weight(depth) * (dx.square() + dy.square()).sum()
+            variation = (dx.square() + dy.square()).sum()
+            loss = loss + alpha_weight * x.abs().pow(ALPHA).sum() + tv_weight(depth) * variation
             (gradient,) = torch.autograd.grad(loss, x)
             velocity = MOMENTUM * velocity - RATE * 0.1 ** (3 * step // steps) * gradient
             x = x.detach() + velocity
