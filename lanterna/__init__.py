@@ -22,6 +22,7 @@ from lanterna.jitter import Jitter
 from lanterna.networks import Layer, Network, Prediction, Preprocessing
 from lanterna.networks.capture import capture
 from lanterna.networks.sources import load
+from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 
 __version__ = "0.1.0"
@@ -30,6 +31,8 @@ __all__ = [
     "STOP",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",

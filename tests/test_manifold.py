@@ -21,7 +21,8 @@ from lanterna.techniques.manifold import FIGURES, ManifoldRecipe, run
 
 Run = Callable[..., SimpleNamespace]
 LITTLE = {
-    "seeds": 2, "classifier_steps": 4, "density_steps": 4, "noise": 30, "each": 6, "plane": 5, "attacked": 3, "attack_steps": 2,
+    "seeds": 2, "classifier_steps": 4, "density_steps": 4, "noise": 30, "each": 6, "plane": 5, "attacked": 3,
+    "attack_steps": 2,
 }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ PUBLIC = [
     "STOP",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import dream as dream_command
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import manifold as manifold_command
 from lanterna.cli import patterns as patterns_command
@@ -29,8 +31,10 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    invert_command.invert,
     patterns_command.patterns,
     manifold_command.manifold,
+    dream_command.dream,
     replay_command.replay,
     look.fetch,
     look.doctor,
