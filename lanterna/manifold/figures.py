@@ -123,7 +123,8 @@ def ladder(study: Study) -> Tensor:
     """From real to noise: compressed size, both confidences, density."""
     names = ["test", "phase_scrambled", "shuffled", "noise"]
     groups = [study.group(name) for name in names]
-    numbers = [study.numbers()["groups"][name] for name in names]
+    told = study.numbers()["groups"]
+    numbers = [told[name] for name in names]
     rows: Sequence[tuple[str, str, str, Callable[[float], str]]] = (
         ("zlib, bytes", "zlib_bytes", SOFT, "{:.0f}".format),
         ("PNG, bytes", "png_bytes", SOFT, "{:.0f}".format),

@@ -35,4 +35,4 @@ def _make(context: Context, series: Series) -> Chapter | None:
     return Chapter(KIND.name, KIND.title, html, numbers)
 
 
-KIND = ChapterKind("manifold", "Why it is so easily fooled", 0.6, _make)
+KIND = ChapterKind("manifold", "Where pictures live: the data manifold", 0.6, _make)
