@@ -1,5 +1,6 @@
 """The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -14,7 +15,15 @@ from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
 from lanterna.objectives import PICTURE, Objective
 
-__all__ = ["REDIRECTED_STEPS", "Ascent", "ascend"]
+__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "ascend"]
+
+# Of (pictures, read, objective, generator): the objective's values and its gradient, found in parts.
+Gradient = Callable[
+    [Tensor, Callable[[Tensor], dict[str, Tensor]], Objective, torch.Generator],
+    tuple[Tensor, Tensor],
+]
+# Of (parameters, lr).
+Optimizer = Callable[..., torch.optim.Optimizer]
 
 # Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
 REDIRECTED_STEPS = 16
@@ -51,7 +60,8 @@ def ascend(
     generator: torch.Generator,
     lr: float = 0.05,
     jitter: Jitter | None = None,
-    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
+    optimizer: Optimizer = torch.optim.Adam,
+    gradient: Gradient | None = None,
     redirected_steps: int = REDIRECTED_STEPS,
     preview_every: int = 0,
     keep_best: bool = False,
@@ -60,14 +70,15 @@ def ascend(
     """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
-    the CPU. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
-    the device between steps unless a listener does so. Raises OutOfMemoryError.
+    the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
+    instead of `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored
+    highest. Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
     jitter = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE})
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
-    tuner = optimizer(canvas.parameters, lr=lr)  # type: ignore[call-arg]  # all but the base class take lr
+    tuner = optimizer(canvas.parameters, lr=lr)
     batch = len(canvas.parameters[0])
     trace = torch.zeros(steps, batch, device=canvas.parameters[0].device)
     moved = torch.zeros(batch, dtype=torch.bool, device=trace.device)
@@ -80,12 +91,16 @@ def ascend(
                 tuner.zero_grad(set_to_none=True)
                 redirected = step < min(redirected_steps, steps // 2)
                 rendered = canvas.render()
-                views = jitter.view(rendered, size, generator, step / max(steps - 1, 1))
                 with RedirectedReLU() if redirected else nullcontext():
-                    features = read(views)
-                features[PICTURE] = rendered
-                values = objective(features)
-                (-values.sum()).backward()
+                    if gradient is not None:
+                        values, slope = gradient(rendered, read, objective, generator)
+                        rendered.backward(slope.neg_())
+                    else:
+                        features = read(jitter.view(rendered, size, generator, step / max(steps - 1, 1)))
+                        features[PICTURE] = rendered
+                        values = objective(features)
+                if gradient is None:
+                    (-values.sum()).backward()
                 with torch.no_grad():
                     trace[step] = values
                     if not redirected:
