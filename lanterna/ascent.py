@@ -87,7 +87,7 @@ def ascend(
     step = 0
 
     def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
-        """One forward and one backward pass; gives what the tuner lowers."""
+        """One forward and one backward pass; gives what the tuner lowers, for each picture (B,)."""
         nonlocal moved, judged, best
         tuner.zero_grad(set_to_none=True)
         redirected = step < min(redirected_steps, steps // 2)
@@ -98,15 +98,14 @@ def ascend(
             features = read(views)
         features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
         values = objective(features)
-        loss = -values.sum()
-        loss.backward()
+        (-values.sum()).backward()
         with torch.no_grad():
             trace[step] = values
             if not redirected:
                 moved, judged = moved | _reached(canvas), True
             if keep_best:
                 best = _better(best, values, middle(rendered, size))
-        return loss
+        return -values.detach()
 
     try:
         with network.reading(layers) as read:
