@@ -67,7 +67,7 @@ def test_a_step_uphill_is_taken_back() -> None:
         tuner.zero_grad()
         value = x.pow(4).sum(1)
         value.sum().backward()
-        values.append(float(value))
+        values.append(float(value.detach()))
         return value
 
     for _ in range(60):
