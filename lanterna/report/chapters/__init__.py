@@ -1,7 +1,7 @@
 """The chapters of the tour, in order; one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, dream, layers, patterns, units
+from lanterna.report.chapters import best_class, dream, invert, layers, patterns, units
 
 __all__ = ["CHAPTERS"]
 
@@ -9,6 +9,7 @@ CHAPTERS: tuple[ChapterKind, ...] = (
     units.KIND,
     patterns.KIND,
     best_class.KIND,
+    invert.KIND,
     dream.KIND,
     layers.KIND,
 )
