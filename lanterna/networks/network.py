@@ -18,6 +18,7 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
+    from lanterna.techniques.dream import Dream
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -303,3 +304,9 @@ class Network:
         from lanterna.techniques.visualize import VisualizeRecipe, run
 
         return run(VisualizeRecipe(units=units, **fields), self)
+
+    def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
+        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; see `DreamRecipe` for the fields."""
+        from lanterna.techniques.dream import DreamRecipe, run
+
+        return run(DreamRecipe(picture=picture, layers=layers, **fields), self)

@@ -252,7 +252,8 @@ def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tu
             f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
             f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
         )
-    rounded = tuple(-(-side // reach.align) * reach.align for side in sizes[0])
+    # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
+    rounded = tuple(-(-min(side, max(network.input_size)) // reach.align) * reach.align for side in sizes[0])
     network.check_size((rounded[0], rounded[1]), list(reach.strides))
 
 
