@@ -5,7 +5,7 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import objectives, pictures, priors
+from lanterna import data, objectives, pictures, priors
 from lanterna.ascent import ascend
 from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
@@ -50,6 +50,7 @@ __all__ = [
     "VisualizeRecipe",
     "ascend",
     "capture",
+    "data",
     "load",
     "objectives",
     "pictures",

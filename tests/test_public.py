@@ -25,6 +25,7 @@ PUBLIC = [
     "VisualizeRecipe",
     "ascend",
     "capture",
+    "data",
     "load",
     "objectives",
     "pictures",

@@ -8,6 +8,7 @@ import cyclopts
 from lanterna import __version__
 from lanterna.cli import dream as dream_command
 from lanterna.cli import look
+from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
 from lanterna.cli import tour as tour_command
 from lanterna.cli import visualize as visualize_command
@@ -29,6 +30,7 @@ for command in (
     look.classify,
     visualize_command.visualize,
     dream_command.dream,
+    patterns_command.patterns,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import dream, visualize
+from lanterna.cli import dream, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
 from lanterna.techniques.dream import DreamRecipe
+from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["replay"]
@@ -33,6 +34,7 @@ class _Technique:
 TECHNIQUES = {
     "visualize": _Technique(VisualizeRecipe, visualize.again),
     "dream": _Technique(DreamRecipe, dream.again),
+    "patterns": _Technique(PatternsRecipe, patterns.again),
 }
 
 

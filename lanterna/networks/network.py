@@ -26,6 +26,9 @@ __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
 
+# Takes the names that features go by, and the features.
+Visitor = Callable[[list[str], Tensor], None]
+
 # How modules refuse a picture: torch by the first, timm and many users' own by the others.
 _REFUSALS = (RuntimeError, AssertionError, ValueError)
 
@@ -222,6 +225,34 @@ class Network:
             handles = reader.install()
             try:
                 yield read
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    @contextmanager
+    def visiting(self, layers: Sequence[str], visit: Visitor) -> Iterator[Callable[[Tensor], None]]:
+        """A function that runs public pictures (B, 3, H, W) and hands each layer to `visit` as soon as it is there.
+
+        `visit` gets the names that the features go by, and the features (B, channels, ...), which it must not keep or change:
+        nothing is held, so that all layers of a network can be looked at in one pass. Raises UnknownNameError.
+        """
+        names: dict[str, list[str]] = {}
+        for name in layers:
+            names.setdefault("" if name == LOGITS else self.layer(name).name, []).append(name)
+        module = self._optimise(frozenset(split_call(inner)[0] for inner in names))
+
+        def hand_over(inner: list[str], features: Tensor) -> None:
+            visit([name for key in inner for name in names[key]], features)
+
+        reader = Capture(module, list(names), self._probe.counts, self._probe.rewritten, hand_over)
+
+        def run(pictures: Tensor) -> None:
+            reader(self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last))
+
+        with frozen(module), torch.no_grad():
+            handles = reader.install()
+            try:
+                yield run
             finally:
                 for handle in handles:
                     handle.remove()

@@ -38,7 +38,7 @@ def _dream(context: Context, series: Series, weight: float, layer: str, strength
 
 
 def _depths(network: Network, count: int) -> list[str]:
-    """Layers through the depth, without its ends: the first sees dots, the last the whole. The default layer is among them."""
+    """Layers through the depth without its ends, where dots and the whole are seen; the default layer is among them."""
     names = [layer.name for layer in layers_through_depth(network, count + 2)]
     names = names[1:-1] if len(names) == count + 2 else names
     best = default_layers(network)[0]
