@@ -337,7 +337,7 @@ class Network:
         return run(VisualizeRecipe(units=units, **fields), self)
 
     def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
-        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; see `DreamRecipe` for the fields."""
+        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; `DreamRecipe` has the fields."""
         from lanterna.techniques.dream import DreamRecipe, run
 
         return run(DreamRecipe(picture=picture, layers=layers, **fields), self)
