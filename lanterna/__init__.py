@@ -23,6 +23,7 @@ from lanterna.networks import Layer, Network, Prediction, Preprocessing
 from lanterna.networks.capture import capture
 from lanterna.networks.sources import load
 from lanterna.techniques.dream import Dream, DreamRecipe
+from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 
 __version__ = "0.1.0"
@@ -33,6 +34,8 @@ __all__ = [
     "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",

@@ -5,8 +5,9 @@ dark halos grow around them and colours run to the ends. Here each band of frequ
 neighbourhood, colours are as correlated as they are in photographs, and the picture is held back a little by what it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -123,8 +124,11 @@ class NormalizedSteps(torch.optim.Optimizer):
         self._coarse = None if base is None else _shrink(base, self._shaping.coarse)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step of every picture."""
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # gives no loss back
+        """One step of every picture; `closure` finds the gradient first."""
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
         for group in self.param_groups:
             for picture in group["params"]:
                 gradient = picture.grad

@@ -8,6 +8,8 @@ PUBLIC = [
     "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",

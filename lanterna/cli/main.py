@@ -7,6 +7,7 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import dream as dream_command
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
@@ -29,8 +30,9 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
-    dream_command.dream,
+    invert_command.invert,
     patterns_command.patterns,
+    dream_command.dream,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
     from lanterna.techniques.dream import Dream
+    from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -341,3 +343,16 @@ class Network:
         from lanterna.techniques.dream import DreamRecipe, run
 
         return run(DreamRecipe(picture=picture, layers=layers, **fields), self)
+
+    def invert(self, layers: str | Sequence[str], picture: str | Path | Tensor, **fields: Any) -> "Inversion":
+        """Recreate `picture`, a file, a sample's name or a tensor (1, 3, H, W), from `layers`: "relu3_3", say, or "all".
+
+        See `InvertRecipe` for the fields.
+        """
+        from lanterna.techniques.invert import InvertRecipe, run
+
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        given = picture if isinstance(picture, Tensor) else None
+        # A recipe holds what can be written down: a tensor has no name.
+        recipe = InvertRecipe(layers=names, picture="(tensor)" if given is not None else str(picture), **fields)
+        return run(recipe, self, picture=given)

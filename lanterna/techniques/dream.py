@@ -35,7 +35,7 @@ USUAL_SIDE = 1024
 # Below it there is nothing left of a picture.
 _LEAST_SIDE = 16
 # About how much the maps of one tile may take, in bytes.
-_TILE_MEMORY = 400e6
+_TILE_MEMORY = 250e6
 # Features of pictures larger than this are measured in their middle.
 _MEASURED_SIDE = 448
 

@@ -1,8 +1,15 @@
 """The chapters of the tour, in order; one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, dream, layers, patterns, units
+from lanterna.report.chapters import best_class, dream, invert, layers, patterns, units
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS: tuple[ChapterKind, ...] = (units.KIND, patterns.KIND, best_class.KIND, dream.KIND, layers.KIND)
+CHAPTERS: tuple[ChapterKind, ...] = (
+    units.KIND,
+    patterns.KIND,
+    best_class.KIND,
+    invert.KIND,
+    dream.KIND,
+    layers.KIND,
+)
