@@ -4,6 +4,8 @@ import lanterna
 
 PUBLIC = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
     "Inversion",
