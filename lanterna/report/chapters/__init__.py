@@ -5,4 +5,11 @@ from lanterna.report.chapters import best_class, dream, invert, layers, patterns
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS: tuple[ChapterKind, ...] = (units.KIND, patterns.KIND, best_class.KIND, invert.KIND, dream.KIND, layers.KIND,)
+CHAPTERS: tuple[ChapterKind, ...] = (
+    units.KIND,
+    patterns.KIND,
+    best_class.KIND,
+    invert.KIND,
+    dream.KIND,
+    layers.KIND,
+)
