@@ -49,9 +49,12 @@ def carlini_wagner_l2(
     """The smallest change in L2 that meets the criterion, by Adam on the distance plus a weight times the missing margin.
 
     `pictures` (B, C, H, W) in [0, 1]; `labels` (B,) their classes. The weight is searched for each picture on its own in
-    `search_steps` runs of at most `steps` steps; a picture leaves a run once its loss no longer falls (looked at ten times a run), and the
-    others go on without it. `step_size` is Adam's, in the space behind the hyperbolic tangent, and `initial_weight` what the search
-    begins with. Both are by default guessed for each picture from its margin and gradient, where the paper has 0.01 and 0.001 for
+    `search_steps` runs of at most `steps` steps; a picture leaves a run once its loss no longer falls (looked at ten times
+    a run), and the
+    others go on without it. `step_size` is Adam's, in the space behind the hyperbolic tangent, and `initial_weight` what
+    the search
+    begins with. Both are by default guessed for each picture from its margin and gradient, where the paper has 0.01 and
+    0.001 for
     all: departures that save most of the passes. Raises InputError and NetworkError as `check` does. Carlini and Wagner 2017.
     """
     if search_steps < 1 or steps < 1:
@@ -82,13 +85,16 @@ def carlini_wagner_l2(
             found = _run(read, start, hidden, weight, rate, wanted, steps, best, passes, teller, search)
             high, low = torch.where(found, weight, high), torch.where(found, low, weight)
             # Halving in logarithms where a guess is near already; without a lower end, a tenth of what was enough.
-            middle = (low + high) / 2 if initial_weight is not None else (low.clamp(min=1e-12) * high).sqrt().maximum(high / 10)
+            middle = (
+                (low + high) / 2 if initial_weight is not None else (low.clamp(min=1e-12) * high).sqrt().maximum(high / 10)
+            )
             weight = torch.where(high.isinf(), weight * 10, middle)
         return finish(read, start, best.pictures, wanted, passes, teller.done())
 
 
 def _guess(read: Read, start: Tensor, wanted: Criterion) -> tuple[Tensor, Tensor]:
-    """The weight that a flat frontier needs, twice the margin by the squared gradient, and a step in proportion to the way."""
+    """The weight that a flat frontier needs, twice the margin by the squared gradient, and a step in proportion to the
+    way."""
     here = start.clone().requires_grad_(True)
     margin = wanted.margin(read(here))
     (gradient,) = torch.autograd.grad(margin.sum(), here)
@@ -112,7 +118,8 @@ def _run(
     teller: Teller,
     search: int,
 ) -> Tensor:
-    """One run of Adam for each picture with its weight; `best` and `passes` are brought up to date. Which ones fooled (B,)."""
+    """One run of Adam for each picture with its weight; `best` and `passes` are brought up to date. Which ones fooled
+    (B,)."""
     active = torch.arange(len(start), device=start.device)
     found = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     change, first, second = (torch.zeros_like(start) for _ in range(3))

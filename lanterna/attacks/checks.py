@@ -37,18 +37,22 @@ def check_inputs(network: Network, pictures: Tensor, labels: Tensor) -> None:
     low, high = float(pictures.min()), float(pictures.max())
     if not (low >= 0 and high <= 1):
         raise InputError(
-            f"pictures have values from {low:g} to {high:g}; attacks take sRGB in [0, 1], and {network.name} normalises them itself"
+            f"pictures have values from {low:g} to {high:g}; attacks take sRGB in [0, 1], and {network.name} normalises "
+            f"them itself"
         )
     if labels.shape != (len(pictures),) or labels.is_floating_point():
         raise InputError(f"{len(pictures)} pictures need as many class numbers, not labels of shape {tuple(labels.shape)}")
     shape = network.layer(LOGITS).shape
     if len(shape) != 1 or shape[0] < 2:
-        raise NetworkError(f"{network.name} is not a classifier: its output is {shape}, not one logit for each of 2 or more classes")
+        raise NetworkError(
+            f"{network.name} is not a classifier: its output is {shape}, not one logit for each of 2 or more classes"
+        )
     if int(labels.min()) < 0 or int(labels.max()) >= shape[0]:
         raise InputError(f"class {int(labels.max())} is out of range; {network.name} has classes 0 to {shape[0] - 1}")
     if any(part.training for part in network.module.modules()):
         raise NetworkError(
-            f"{network.name} is in training mode, where dropout and batch statistics make attacks look weak; call its module's eval()"
+            f"{network.name} is in training mode, where dropout and batch statistics make attacks look weak; call its "
+            f"module's eval()"
         )
 
 
@@ -67,18 +71,22 @@ def check_network(network: Network, read: Read, pictures: Tensor, labels: Tensor
     sums = logits.detach().sum(1)
     if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
         raise NetworkError(
-            f"{network.name} gives probabilities (they sum to 1), not logits; through a softmax gradients vanish and attacks look "
+            f"{network.name} gives probabilities (they sum to 1), not logits; through a softmax gradients vanish and "
+            f"attacks look "
             "weak: give the network without its last softmax"
         )
     if not logits.requires_grad:
-        raise NetworkError(f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)")
+        raise NetworkError(
+            f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)"
+        )
     (margin,) = torch.autograd.grad(Misclassified(theirs).margin(logits).sum(), some, retain_graph=True)
     (loss,) = torch.autograd.grad(F.cross_entropy(logits, theirs, reduction="sum"), some)
     check_gradient(network, margin)
     if bool((loss == 0).flatten(1).all(1).any()):
         gap = float(logits.detach().abs().amax())
         raise NetworkError(
-            f"the logits of {network.name} reach {gap:.0f}, so far apart that cross entropy has no gradient left (masked); divide "
+            f"the logits of {network.name} reach {gap:.0f}, so far apart that cross entropy has no gradient left "
+            f"(masked); divide "
             "them by a temperature"
         )
 
@@ -89,6 +97,7 @@ def check_gradient(network: Network, gradient: Tensor) -> None:
     bad = ~flat.isfinite().all(1) | (flat == 0).all(1)
     if bool(bad.any()):
         raise NetworkError(
-            f"the gradient of {network.name} is zero or not finite for {int(bad.sum())} of {len(bad)} pictures: it is masked (by "
+            f"the gradient of {network.name} is zero or not finite for {int(bad.sum())} of {len(bad)} pictures: it is "
+            f"masked (by "
             "rounding, thresholds or saturation), and attacks by gradient would look weak; try --attack noise"
         )

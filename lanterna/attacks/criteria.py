@@ -14,7 +14,8 @@ __all__ = ["ConfidenceAbove", "Criterion", "Misclassified", "Targeted"]
 
 
 class Criterion(Protocol):
-    """What an attack asks for. `classes` (B,) are those that it names; `sign` is +1 where they are to be left, -1 where reached."""
+    """What an attack asks for. `classes` (B,) are those that it names; `sign` is +1 where they are to be left, -1 where
+    reached."""
 
     @property
     def classes(self) -> Tensor: ...  # noqa: D102 - said above

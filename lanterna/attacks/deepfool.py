@@ -33,7 +33,8 @@ def deepfool_l2(
     """The smallest change in L2 to any other class, nearly.
 
     `pictures` (B, C, H, W) in [0, 1]; `labels` (B,) their classes; `candidates` how many of the best classes are looked at;
-    `overshoot` the share that the whole way is prolonged, to be on the other side. One forward pass serves all candidates, and
+    `overshoot` the share that the whole way is prolonged, to be on the other side. One forward pass serves all candidates,
+    and
     each picture ends by itself. Raises InputError and NetworkError as `check` does. Moosavi-Dezfooli et al. 2016.
     """
     if candidates < 2:

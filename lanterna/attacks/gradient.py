@@ -40,9 +40,7 @@ def fast_gradient_sign(
     `criterion` what is wanted, by default any other class. Raises InputError and NetworkError as `check` does.
     Goodfellow et al. 2015.
     """
-    return _descend(
-        network, pictures, labels, "linf", epsilon, 1, epsilon, criterion, False, None, on_event
-    )
+    return _descend(network, pictures, labels, "linf", epsilon, 1, epsilon, criterion, False, None, on_event)
 
 
 def projected_gradient_descent_linf(
@@ -60,13 +58,12 @@ def projected_gradient_descent_linf(
 ) -> Attacked:
     """Steps along the sign of the gradient, brought back after each to within `epsilon` of the picture in every value.
 
-    As `fast_gradient_sign`; `step_size` is by default epsilon / 30. With `early_stop` each picture ends once it meets the criterion,
+    As `fast_gradient_sign`; `step_size` is by default epsilon / 30. With `early_stop` each picture ends once it meets the
+    criterion,
     with 8 bits too. With a `generator` it starts at random inside the ball. Madry et al. 2018.
     """
     size = STEP_SHARE["linf"] * epsilon if step_size is None else step_size
-    return _descend(
-        network, pictures, labels, "linf", epsilon, steps, size, criterion, early_stop, generator, on_event
-    )
+    return _descend(network, pictures, labels, "linf", epsilon, steps, size, criterion, early_stop, generator, on_event)
 
 
 def projected_gradient_descent_l2(
@@ -84,9 +81,7 @@ def projected_gradient_descent_l2(
 ) -> Attacked:
     """The same in a ball of Euclidean radius `epsilon`; `step_size` is by default epsilon / 40. Madry et al. 2018."""
     size = STEP_SHARE["l2"] * epsilon if step_size is None else step_size
-    return _descend(
-        network, pictures, labels, "l2", epsilon, steps, size, criterion, early_stop, generator, on_event
-    )
+    return _descend(network, pictures, labels, "l2", epsilon, steps, size, criterion, early_stop, generator, on_event)
 
 
 def _descend(

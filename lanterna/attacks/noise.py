@@ -53,7 +53,8 @@ def uniform_noise_linf(
 def noise_of_norm(pictures: Tensor, changed: Tensor, generator: torch.Generator) -> Tensor:
     """`pictures` (B, C, H, W) with the very changes of `changed`, but in random places and with random signs, in [0, 1].
 
-    So the noise has the same size in every norm, but for what the ends of [0, 1] cut off; that is given back in L2 by scaling.
+    So the noise has the same size in every norm, but for what the ends of [0, 1] cut off; that is given back in L2 by
+    scaling.
     """
     change = changed - pictures
     shuffled = torch.stack([one.flatten()[torch.randperm(one.numel(), generator=generator)] for one in change.cpu()])

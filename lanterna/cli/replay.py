@@ -10,12 +10,14 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import patterns, visualize
+from lanterna.cli import fool, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
+from lanterna.techniques.fool import FoolRecipe
+from lanterna.techniques.fool_noise import FoolNoiseRecipe
 from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
@@ -33,6 +35,8 @@ class _Technique:
 TECHNIQUES = {
     "visualize": _Technique(VisualizeRecipe, visualize.again),
     "patterns": _Technique(PatternsRecipe, patterns.again),
+    "fool": _Technique(FoolRecipe, fool.again),
+    "fool-noise": _Technique(FoolNoiseRecipe, fool.again_noise),
 }
 
 

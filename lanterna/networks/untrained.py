@@ -13,7 +13,8 @@ __all__ = ["untrained"]
 def untrained(network: Network, seed: int = 0) -> Network:
     """The network's architecture with fresh weights, its batch statistics measured on the sample pictures.
 
-    Without those statistics the signal of a deep network dies before it reaches the logits, and the control would say nothing.
+    Without those statistics the signal of a deep network dies before it reaches the logits, and the control would say
+    nothing.
     The global generator is as it was afterwards.
     """
     module = copy.deepcopy(network.module).to("cpu")

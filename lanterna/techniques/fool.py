@@ -3,7 +3,6 @@
 Szegedy et al., "Intriguing Properties of Neural Networks", 2014; the papers of the attacks are in `lanterna.attacks`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -12,7 +11,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from lanterna import attacks, pictures as pictures_io
+from lanterna import attacks
+from lanterna import pictures as pictures_io
 from lanterna.attacks import Attacked, ConfidenceAbove, Criterion, Misclassified, Targeted, rounded
 from lanterna.errors import InputError, MissingError
 from lanterna.events import Listener
@@ -58,15 +58,26 @@ class FoolRecipe(Recipe):
     picture: Annotated[str, Field(description="a file, or the name of a sample picture")]
     attack: Annotated[AttackName, Field(description="how the change is found")] = "pgd-linf"
     epsilon: Annotated[
-        str | None, Field(description="the most that is changed, such as 2/255: of any value, or in L2 for pgd-l2; by default the attack's own")
+        str | None,
+        Field(
+            description="the most that is changed, such as 2/255: of any value, or in L2 for pgd-l2; by default the "
+            "attack's own"
+        ),
     ] = None
     target: Annotated[str | None, Field(description="the class to be seen; by default any other")] = None
     steps: Annotated[int | None, Field(ge=1, le=100_000, description="steps at most; by default the attack's own")] = None
     confidence: Annotated[
-        float, Field(ge=0, lt=1, description="how sure the network shall be of the wrong class before an attack within a ball stops")
+        float,
+        Field(
+            ge=0, lt=1, description="how sure the network shall be of the wrong class before an attack within a ball stops"
+        ),
     ] = 0.9
     second: Annotated[
-        str | None, Field(description="a second network that is shown the same picture, or none; by default efficientnet_lite1 where it is here")
+        str | None,
+        Field(
+            description="a second network that is shown the same picture, or none; by default efficientnet_lite1 "
+            "where it is here"
+        ),
     ] = None
 
     @field_validator("epsilon", mode="before")
@@ -97,19 +108,28 @@ def _check(recipe: FoolRecipe, network: Network) -> None:
     kind = KINDS[recipe.attack]
     radius = recipe.radius
     if recipe.epsilon is not None and kind.epsilon is None:
-        raise InputError(f"--attack {recipe.attack} finds the smallest change and takes no --epsilon; pgd-linf, pgd-l2, fgsm and noise do")
+        raise InputError(
+            f"--attack {recipe.attack} finds the smallest change and takes no --epsilon; pgd-linf, pgd-l2, fgsm and noise do"
+        )
     if radius is not None and radius > 1 and recipe.attack != "pgd-l2":
-        raise InputError(f"--epsilon {recipe.epsilon} is more than white differs from black, 1; did you mean {recipe.epsilon}/255?")
+        raise InputError(
+            f"--epsilon {recipe.epsilon} is more than white differs from black, 1; did you mean {recipe.epsilon}/255?"
+        )
     if recipe.steps is not None and kind.steps is None:
         raise InputError(f"--attack {recipe.attack} is a single step and takes no --steps; pgd-linf does")
     if recipe.target is not None and recipe.attack == "deepfool":
-        raise InputError("--attack deepfool goes to the nearest other class and takes no --target; pgd-linf, pgd-l2, fgsm and cw-l2 do")
+        raise InputError(
+            "--attack deepfool goes to the nearest other class and takes no --target; pgd-linf, pgd-l2, fgsm and cw-l2 do"
+        )
     if network.channels not in (1, 3):
-        raise InputError(f"{network.name} takes {network.channels} channels; only networks for colour or grey pictures are fooled with one")
+        raise InputError(
+            f"{network.name} takes {network.channels} channels; only networks for colour or grey pictures are fooled with one"
+        )
 
 
 def second_network(name: str | None, network: Network) -> Network | None:
-    """The network that is asked as well: by name, or efficientnet_lite1 (or lite0 beside that one) where it is here, or none."""
+    """The network that is asked as well: by name, or efficientnet_lite1 (or lite0 beside that one) where it is here, or
+    none."""
     if name == "none":
         return None
     if name is not None:
@@ -120,31 +140,41 @@ def second_network(name: str | None, network: Network) -> Network | None:
         return None
 
 
-def _attack(recipe: FoolRecipe, network: Network, picture: Tensor, label: Tensor, wanted: Misclassified | Targeted, listener: Listener | None) -> Attacked:
-    """The attack of that name. Inside a ball it goes on until the network is sure; where the change is to be small, until it fools."""
+def _attack(
+    recipe: FoolRecipe,
+    network: Network,
+    picture: Tensor,
+    label: Tensor,
+    wanted: Misclassified | Targeted,
+    listener: Listener | None,
+) -> Attacked:
+    """The attack of that name. Inside a ball it goes on until the network is sure; where the change is to be small, until
+    it fools."""
     sure: Criterion = ConfidenceAbove(wanted, recipe.confidence) if recipe.confidence else wanted
     steps = recipe.steps or KINDS[recipe.attack].steps or 1
     generator = torch.Generator().manual_seed(recipe.seed)
     epsilon = recipe.radius or 0.0
-    call: Callable[[], Attacked]
     if recipe.attack == "fgsm":
-        call = lambda: attacks.fast_gradient_sign(network, picture, label, epsilon=epsilon, criterion=wanted, on_event=listener)  # noqa: E731
-    elif recipe.attack in ("pgd-linf", "pgd-l2"):
-        descend = attacks.projected_gradient_descent_linf if recipe.attack == "pgd-linf" else attacks.projected_gradient_descent_l2
-        call = lambda: descend(network, picture, label, epsilon=epsilon, steps=steps, criterion=sure, generator=generator, on_event=listener)  # noqa: E731
-    elif recipe.attack == "deepfool":
-        call = lambda: attacks.deepfool_l2(network, picture, label, steps=steps, on_event=listener)  # noqa: E731
-    elif recipe.attack == "cw-l2":
-        call = lambda: attacks.carlini_wagner_l2(network, picture, label, steps=steps, criterion=wanted, on_event=listener)  # noqa: E731
-    else:
-        call = lambda: attacks.uniform_noise_linf(  # noqa: E731
-            network, picture, label, epsilon=epsilon, steps=steps, criterion=wanted, generator=generator, on_event=listener
+        return attacks.fast_gradient_sign(network, picture, label, epsilon=epsilon, criterion=wanted, on_event=listener)
+    if recipe.attack in ("pgd-linf", "pgd-l2"):
+        descend = (
+            attacks.projected_gradient_descent_linf if recipe.attack == "pgd-linf" else attacks.projected_gradient_descent_l2
         )
-    return call()
+        return descend(
+            network, picture, label, epsilon=epsilon, steps=steps, criterion=sure, generator=generator, on_event=listener
+        )
+    if recipe.attack == "deepfool":
+        return attacks.deepfool_l2(network, picture, label, steps=steps, on_event=listener)
+    if recipe.attack == "cw-l2":
+        return attacks.carlini_wagner_l2(network, picture, label, steps=steps, criterion=wanted, on_event=listener)
+    return attacks.uniform_noise_linf(
+        network, picture, label, epsilon=epsilon, steps=steps, criterion=wanted, generator=generator, on_event=listener
+    )
 
 
 def _enlarged(network: Network, picture: Tensor, raw: Tensor, wanted: Criterion) -> tuple[Tensor, float]:
-    """The 8-bit picture with the change enlarged by the least factor that makes it fool, and the factor; 1 where none does."""
+    """The 8-bit picture with the change enlarged by the least factor that makes it fool, and the factor; 1 where none
+    does."""
     factor = 1.0
     while factor <= _LARGEST:
         tried = rounded((picture + factor * (raw - picture)).clamp(0, 1))
@@ -158,8 +188,10 @@ def _enlarged(network: Network, picture: Tensor, raw: Tensor, wanted: Criterion)
 def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) -> Fooled:
     """Change the recipe's picture until the network sees another class, and say at what cost.
 
-    The picture is resized and cropped as the network's own evaluation does, and taken in 8 bits. Raises InputError and NetworkError before
-    anything is computed where picture, class, numbers or network are wrong, and where an attack would mislead (`attacks.check`).
+    The picture is resized and cropped as the network's own evaluation does, and taken in 8 bits. Raises InputError and
+    NetworkError before
+    anything is computed where picture, class, numbers or network are wrong, and where an attack would mislead
+    (`attacks.check`).
     """
     _check(recipe, network)
     given = pictures_io.load(recipe.picture)
@@ -217,7 +249,9 @@ def _predict(network: Network, picture: Tensor) -> tuple[Prediction, ...]:
     return tuple(Prediction(int(i), network.label(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True))
 
 
-def _transfer(second: Network, picture: Tensor, result: Tensor, noise: Tensor, wanted: Criterion, network: Network) -> Transfer:
+def _transfer(
+    second: Network, picture: Tensor, result: Tensor, noise: Tensor, wanted: Criterion, network: Network
+) -> Transfer:
     """What the second network sees, after its own resize and crop."""
     before, after, noisy = (second.classify(shown.cpu(), 1)[0][0] for shown in (picture, result, noise))
     # Targets have a meaning for it only where it has the same classes.

@@ -1,6 +1,7 @@
 """Pictures that are noise or pattern to a person and certain to the network.
 
-Nguyen, Yosinski and Clune, "Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images", CVPR 2015.
+Nguyen, Yosinski and Clune, "Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images",
+CVPR 2015.
 Their evolution took days for what the gradient does in seconds.
 """
 
@@ -14,7 +15,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lanterna import attacks, pictures as pictures_io
+from lanterna import attacks
+from lanterna import pictures as pictures_io
 from lanterna.ascent import ascend
 from lanterna.attacks import rounded
 from lanterna.canvas import Canvas, FourierCanvas, PixelCanvas
@@ -32,7 +34,7 @@ __all__ = ["Encoding", "FoolNoiseRecipe", "FoolingPictures", "run"]
 
 Encoding = Literal["pixels", "fourier", "cppn"]
 
-LEARNING_RATE: dict[Encoding, float] = {"pixels": 0.03, "fourier": 0.02, "cppn": 0.03}
+LEARNING_RATE: dict[Encoding, float] = {"pixels": 0.1, "fourier": 0.05, "cppn": 0.03}
 # What the loop aims at beyond the confidence asked for, in log odds: rounding to 8 bits takes some of it.
 _BEYOND = 0.3
 # Steps before those who are certain make room for others.
@@ -47,7 +49,10 @@ class FoolNoiseRecipe(Recipe):
     technique: Literal["fool-noise"] = "fool-noise"
     schema_version: Literal[1] = 1
     classes: Annotated[tuple[str, ...], Field(min_length=1, description="classes by name or number, or all")]
-    encoding: Annotated[Encoding, Field(description="what is optimised: pixels, Fourier coefficients, or a small network from place to colour")] = "pixels"
+    encoding: Annotated[
+        Encoding,
+        Field(description="what is optimised: pixels, Fourier coefficients, or a small network from place to colour"),
+    ] = "pixels"
     confidence: Annotated[float, Field(gt=0, lt=1, description="how sure the network shall be")] = 0.99
     steps: Annotated[int, Field(ge=1, le=100_000, description="steps of ascent for a class at most")] = 384
     batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time; those that are certain make room")] = 8
@@ -59,8 +64,10 @@ class FoolNoiseRecipe(Recipe):
 class FoolingPictures:
     """Pictures (B, 3, H, W) in [0, 1] with 8 bits, one for each class, beside what the networks say.
 
-    For picture i: `confidence` the probability of class `classes[i]` in the picture as it is saved, `start` that of the noise it began
-    with, `steps` how many it took; `agreed` whether the second network's best class is the same one. `control` holds the confidence that the same
+    For picture i: `confidence` the probability of class `classes[i]` in the picture as it is saved, `start` that of the
+    noise it began
+    with, `steps` how many it took; `agreed` whether the second network's best class is the same one. `control` holds the
+    confidence that the same
     ascent reaches with an untrained network of the same architecture, for the first classes.
     """
 
@@ -101,7 +108,9 @@ class FoolingPictures:
     def sheet(self) -> Tensor:
         """All pictures with class and confidence, then the controls, as one picture (1, 3, H, W)."""
         captions = [f"{label} {100 * sure:.1f} %" for label, sure in zip(self.labels, self.confidence, strict=True)]
-        captions += [f"control, untrained: {label} {100 * sure:.1f} %" for label, sure in zip(self.labels, self.control, strict=False)]
+        captions += [
+            f"control, untrained: {label} {100 * sure:.1f} %" for label, sure in zip(self.labels, self.control, strict=False)
+        ]
         return pictures_io.sheet([*self.pictures, *self.control_pictures], captions)
 
     def _repr_html_(self) -> str:
@@ -145,8 +154,11 @@ class _Made:
     steps: int
 
 
-def _make(recipe: FoolNoiseRecipe, network: Network, classes: Sequence[int], listener: Listener | None) -> tuple[dict[int, _Made], bool]:
-    """A picture for each place in `classes`; those that are certain leave the batch and others come in. And whether it was stopped."""
+def _make(
+    recipe: FoolNoiseRecipe, network: Network, classes: Sequence[int], listener: Listener | None
+) -> tuple[dict[int, _Made], bool]:
+    """A picture for each place in `classes`; those that are certain leave the batch and others come in. And whether it was
+    stopped."""
     generator = torch.Generator().manual_seed(recipe.seed)
     waiting, done = list(range(len(classes)))[::-1], dict[int, _Made]()
     inside: list[int] = []
@@ -215,9 +227,12 @@ def _joined(canvas: Canvas, fresh: Canvas) -> Canvas:
 
 
 def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = None) -> FoolingPictures:
-    """A picture for each class, from noise, until the network is as sure as asked. Raises InputError and NetworkError before computing."""
+    """A picture for each class, from noise, until the network is as sure as asked. Raises InputError and NetworkError
+    before computing."""
     if network.channels not in (1, 3):
-        raise InputError(f"{network.name} takes {network.channels} channels; only networks for colour or grey pictures are fooled with one")
+        raise InputError(
+            f"{network.name} takes {network.channels} channels; only networks for colour or grey pictures are fooled with one"
+        )
     grey = torch.full((1, network.channels, *network.input_size), 0.5, device=network.device)
     attacks.check(network, grey, torch.zeros(1, dtype=torch.long, device=network.device))
     count = network.layer(LOGITS).channels

@@ -34,8 +34,10 @@ class Transfer:
 class Fooled:
     """The picture, the result, and noise of the same size, each (1, 3, H, W) in [0, 1] and on the grid of 8 bits.
 
-    `success` is that of `result`; `success_raw` that of the attack before it was rounded to 8 bits, `success_rounded` after plain rounding.
-    Where rounding undid it, `enlarged` is the factor by which the change was enlarged, else 1. `l2` and `linf` are those of `result`, for
+    `success` is that of `result`; `success_raw` that of the attack before it was rounded to 8 bits, `success_rounded` after
+    plain rounding.
+    Where rounding undid it, `enlarged` is the factor by which the change was enlarged, else 1. `l2` and `linf` are those of
+    `result`, for
     values in [0, 1]; `noise_success` is the share of draws of the control that fool; `passes` how often a gradient was taken.
     """
 
@@ -69,7 +71,8 @@ class Fooled:
     def numbers(self) -> dict[str, Any]:
         """Everything but the pictures, ready for JSON."""
         names = (
-            "success", "success_raw", "success_rounded", "enlarged", "l2", "linf", "l2_raw", "linf_raw", "passes", "noise_success", "stopped",
+            "success", "success_raw", "success_rounded", "enlarged", "l2", "linf", "l2_raw", "linf_raw", "passes",
+            "noise_success", "stopped",
         )  # fmt: skip
         return {
             "label": self.label,
@@ -104,12 +107,18 @@ class Fooled:
             else [
                 (f"{second.network}, before: {second.before.label}", second.before.probability, False),
                 (f"after: {second.after.label}", second.after.probability, second.after.index != second.before.index),
-                (f"noise: {second.with_noise.label}", second.with_noise.probability, second.with_noise.index != second.before.index),
+                (
+                    f"noise: {second.with_noise.label}",
+                    second.with_noise.probability,
+                    second.with_noise.index != second.before.index,
+                ),
             ]
         )
         rows = [columns[0], beside, columns[1], columns[2]]
         shown = [self.picture, self.difference, self.result, self.noise, *(pictures_io.bars(row, width) for row in rows)]
-        return pictures_io.sheet(shown, [*self.captions(), self.network, "a second network", self.network, self.network], columns=4)
+        return pictures_io.sheet(
+            shown, [*self.captions(), self.network, "a second network", self.network, self.network], columns=4
+        )
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(pictures_io.to_png_bytes(self.figure())).decode()
