@@ -57,4 +57,5 @@ class PatternCanvas(Canvas):
         values = self._places(self.parameters[0])
         for weights in self.parameters[:-1]:
             values = _activate(weights @ values)
-        return (self.parameters[-1] @ values).sigmoid().unflatten(2, self.size)
+        pictures: Tensor = (self.parameters[-1] @ values).sigmoid().unflatten(2, self.size)
+        return pictures
