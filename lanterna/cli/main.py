@@ -7,6 +7,7 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import dream as dream_command
+from lanterna.cli import fool as fool_command
 from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
@@ -33,6 +34,7 @@ for command in (
     invert_command.invert,
     patterns_command.patterns,
     dream_command.dream,
+    fool_command.fool,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -1,7 +1,7 @@
 """The chapters of the tour, in order; one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, dream, invert, layers, patterns, units
+from lanterna.report.chapters import best_class, dream, fooled, invert, layers, patterns, units
 
 __all__ = ["CHAPTERS"]
 
@@ -11,5 +11,6 @@ CHAPTERS: tuple[ChapterKind, ...] = (
     best_class.KIND,
     invert.KIND,
     dream.KIND,
+    fooled.KIND,
     layers.KIND,
 )
