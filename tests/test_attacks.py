@@ -97,13 +97,11 @@ def test_as_strong_as_foolbox(name: str) -> None:
     assert float(ours.l2[both].median()) == pytest.approx(float(l2[both].median()), rel=0.02)
 
 
-def test_guessed_weights_are_as_good_with_fewer_passes() -> None:
+@pytest.mark.parametrize("name", ["pgd-linf", "cw-l2"])
+def test_pictures_stop_by_themselves(name: str) -> None:
     network = sharp()
-    labels = labels_of(network)
-    guessed, paper = attacks.carlini_wagner_l2(network, batch(), labels), SAME["cw-l2"](network, batch(), labels)
-    assert bool(guessed.success.all())
-    assert float(guessed.l2.median()) <= 1.02 * float(paper.l2.median())
-    assert int(guessed.passes.sum()) < int(paper.passes.sum())
+    passes = ATTACKS[name](network, batch(), labels_of(network)).passes
+    assert len(set(passes.tolist())) > 1
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -135,7 +133,6 @@ def test_one_picture_does_not_depend_on_the_others(name: str) -> None:
     labels = labels_of(network)
     together, alone = ATTACKS[name](network, batch(), labels), ATTACKS[name](network, batch()[3:4], labels[3:4])
     assert float(alone.l2[0]) == pytest.approx(float(together.l2[3]), rel=0.02)
-    assert len(set(together.passes.tolist())) > 1, "no picture stopped by itself"
 
 
 def test_early_stop_saves_passes_and_keeps_success() -> None:
