@@ -5,7 +5,7 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import data, objectives, pictures, priors
+from lanterna import autoencode, data, objectives, pictures, priors
 from lanterna.ascent import ascend
 from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
@@ -46,6 +46,7 @@ __all__ = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "autoencode",
     "capture",
     "data",
     "load",

@@ -22,6 +22,7 @@ PUBLIC = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "autoencode",
     "capture",
     "data",
     "load",

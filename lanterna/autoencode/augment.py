@@ -10,7 +10,13 @@ __all__ = ["moved"]
 
 
 def moved(
-    pictures: Tensor, generator: torch.Generator, *, turn: float = 8.0, zoom: float = 0.08, shift: float = 0.05, bend: float = 0.04
+    pictures: Tensor,
+    generator: torch.Generator,
+    *,
+    turn: float = 8.0,
+    zoom: float = 0.08,
+    shift: float = 0.05,
+    bend: float = 0.04,
 ) -> Tensor:
     """Pictures (B, C, S, S) turned by up to `turn` degrees, zoomed, sheared, moved and bent by shares of the side.
 

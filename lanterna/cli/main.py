@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import autoencode as autoencode_command
 from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
@@ -29,6 +30,7 @@ for command in (
     look.classify,
     visualize_command.visualize,
     patterns_command.patterns,
+    autoencode_command.autoencode,
     replay_command.replay,
     look.fetch,
     look.doctor,
