@@ -5,6 +5,7 @@ Adversarial Networks", 2016 (4 x 4, stride 2, no pooling), without its batch nor
 the others beside it.
 """
 
+import itertools
 from math import log
 from typing import Literal
 
@@ -32,7 +33,7 @@ def _stages(side: int) -> int:
 
 def _linear(sizes: list[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for inside, outside in zip(sizes, sizes[1:], strict=False):
+    for inside, outside in itertools.pairwise(sizes):
         layers += [nn.Linear(inside, outside), nn.GELU()]
     return layers
 
@@ -53,7 +54,7 @@ class Encoder(nn.Module):
         else:
             widths = _widths(channels, stages)
             layers = []
-            for inside, outside in zip(widths, widths[1:], strict=False):
+            for inside, outside in itertools.pairwise(widths):
                 layers += [nn.Conv2d(inside, outside, 4, stride=2, padding=1), nn.GELU()]
             small = side // 2**stages
             layers += [nn.Flatten(), *_linear([widths[-1] * small * small, *_HIDDEN["conv"]])]
@@ -81,7 +82,7 @@ class Decoder(nn.Module):
             small = side // 2**stages
             layers = _linear([code, *reversed(_HIDDEN["conv"]), widths[0] * small * small])
             layers.append(nn.Unflatten(1, (widths[0], small, small)))
-            for inside, outside in zip(widths, widths[1:], strict=False):
+            for inside, outside in itertools.pairwise(widths):
                 last = nn.ConvTranspose2d(inside, outside, 4, stride=2, padding=1)
                 layers += [last, nn.GELU()]
             layers.pop()

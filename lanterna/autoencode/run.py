@@ -11,7 +11,7 @@ from lanterna.autoencode.part import Part
 from lanterna.autoencode.pictures import Split, open_split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.variants import make_module
-from lanterna.autoencode.workshop import Stopped, Workshop
+from lanterna.autoencode.workshop import StoppedError, Workshop
 from lanterna.events import Listener
 from lanterna.progress import Series
 
@@ -79,6 +79,6 @@ def run(
                 missing.append(f"{name}: does not apply to {split.name}")
             else:
                 parts.append(part)
-    except Stopped:
+    except StoppedError:
         pass
     return Autoencoded(recipe, split, models, tuple(parts), tuple(missing), time.perf_counter() - begun, series.stopped)

@@ -21,14 +21,14 @@ from lanterna.errors import InputError, LanternaError
 from lanterna.networks.wheels import cache_dir
 from lanterna.progress import Series
 
-__all__ = ["Stopped", "Workshop"]
+__all__ = ["StoppedError", "Workshop"]
 
 # A change of modules or training that changes what comes out: models of another revision are made anew.
 _REVISION = 1
 _SHOWN = 8
 
 
-class Stopped(LanternaError):
+class StoppedError(LanternaError):
     """A listener asked to stop while a model was trained; its checkpoint is kept and taken up by the next run."""
 
 
@@ -62,7 +62,7 @@ class Workshop:
     ) -> Autoencoder:
         """An autoencoder with this size of code; of the recipe's model on the recipe's data unless said otherwise.
 
-        `repeat` counts trainings from other seeds. Raises Stopped, and LanternaError where a loss is not finite.
+        `repeat` counts trainings from other seeds. Raises StoppedError, and LanternaError where a loss is not finite.
         """
         pictures = self.split.train if train_on is None else train_on
         judged = self.split.held_out if judged_on is None else judged_on
@@ -136,7 +136,7 @@ class Workshop:
             on_event=listen,
         )
         if made.stopped:
-            raise Stopped("stopped; the next run takes up the training where it was")
+            raise StoppedError("stopped; the next run takes up the training where it was")
         found = Autoencoder(made.module, used.model_dump(mode="json"), {})
         numbers = {
             "held_out_mse": found.mse(judged),

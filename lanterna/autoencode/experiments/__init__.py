@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lanterna.autoencode.experiments import lossy
+from lanterna.autoencode.experiments import bits, lossy, regular, specific
 from lanterna.autoencode.part import Part
 from lanterna.autoencode.workshop import Workshop
 
@@ -10,4 +10,7 @@ __all__ = ["EXPERIMENTS"]
 
 EXPERIMENTS: dict[str, Callable[[Workshop], Part | None]] = {
     "lossy": lossy.make,
+    "bits": bits.make,
+    "specific": specific.make,
+    "regular": regular.make,
 }

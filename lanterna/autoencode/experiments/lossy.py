@@ -42,10 +42,8 @@ def make(shop: Workshop) -> Part:
     table = (
         ("numbers", "held-out MSE", "spread", "PCA", "train MSE"),
         *(
-            tuple(
-                [str(line["code"]), f"{line['mse']:.4f}", f"{line['mse_spread']:.4f}" if shop.recipe.repeats > 1 else "one seed",
-                 f"{line['pca_mse']:.4f}", f"{line['train_mse']:.4f}"]
-            )
+            (str(line["code"]), f"{line['mse']:.4f}", f"{line['mse_spread']:.4f}" if shop.recipe.repeats > 1 else "one seed",
+                 f"{line['pca_mse']:.4f}", f"{line['train_mse']:.4f}")
             for line in lines
         ),
     )  # fmt: skip
