@@ -7,7 +7,7 @@
 
 from lanterna import autoencode, data, objectives, pictures, priors
 from lanterna.ascent import ascend
-from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
+from lanterna.canvas import FourierCanvas, LatentCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
     InputError,
     LanternaError,
@@ -32,6 +32,7 @@ __all__ = [
     "InputError",
     "Jitter",
     "LanternaError",
+    "LatentCanvas",
     "Layer",
     "MissingError",
     "Network",

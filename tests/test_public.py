@@ -8,6 +8,7 @@ PUBLIC = [
     "InputError",
     "Jitter",
     "LanternaError",
+    "LatentCanvas",
     "Layer",
     "MissingError",
     "Network",

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lanterna.autoencode.variants import MODELS, Module, gaussian_nats, make_module
+from lanterna.canvas import LatentCanvas
 from lanterna.errors import InputError
 from lanterna.networks.wheels import replace_file
 
@@ -89,6 +90,10 @@ class Autoencoder:
             "kl_nats": float(kl),
             "loss_nats": float(reconstruction + kl_weight * kl),
         }
+
+    def canvas(self, training: Tensor, count: int, generator: torch.Generator) -> LatentCanvas:
+        """`count` random codes as a canvas for `lanterna.ascend`; `training` are pictures whose codes say where to look."""
+        return LatentCanvas.noise(self.module.decode, self.encode(training), count, generator)
 
     def parameters(self, part: str = "") -> int:
         """How many weights, of all or of a part such as `decoder`."""

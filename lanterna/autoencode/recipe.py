@@ -24,7 +24,7 @@ class AutoencodeRecipe(Recipe):
     code: Annotated[tuple[int, ...], Field(min_length=1, max_length=16, description="sizes of the code, with commas")] = (
         2, 8, 32, 128,
     )  # fmt: skip
-    epochs: Annotated[int, Field(ge=1, le=10_000, description="passes over the training pictures")] = 60
+    epochs: Annotated[int, Field(ge=1, le=10_000, description="passes over the training pictures")] = 30
     patience: Annotated[int, Field(ge=1, description="epochs without a better held-out loss that end the training")] = 15
     batch: Annotated[int, Field(ge=1, le=4096, description="pictures a step; at most as many as there are")] = 64
     lr: Annotated[float, Field(gt=0, le=1, description="highest learning rate")] = 2e-3
@@ -36,7 +36,7 @@ class AutoencodeRecipe(Recipe):
     side: Annotated[Literal[32, 64], Field(description="side in pixels of folders' pictures and patches")] = 32
     most: Annotated[int, Field(ge=8, le=1_000_000, description="pictures to use, at most")] = 5000
     repeats: Annotated[int, Field(ge=1, le=20, description="trainings of each size, from other seeds, for the spread")] = 1
-    parts: Annotated[tuple[str, ...], Field(description="what to show: " + ",".join(PARTS) + ", or models")] = ("lossy",)
+    parts: Annotated[tuple[str, ...], Field(description="what to show: " + ",".join(PARTS) + ", or models")] = PARTS
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:

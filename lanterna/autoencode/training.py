@@ -105,7 +105,7 @@ def train(
     work = copy.deepcopy(module).train()
     mean = copy.deepcopy(work).eval()
     kept = copy.deepcopy(mean)
-    tuner = torch.optim.AdamW(work.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
+    tuner = torch.optim.AdamW(work.parameters(), lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
     generator = torch.Generator().manual_seed(seed)
     batches = math.ceil(len(data) / plan.batch)
     steps = plan.epochs * batches

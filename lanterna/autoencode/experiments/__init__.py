@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lanterna.autoencode.experiments import bits, lossy, regular, specific
+from lanterna.autoencode.experiments import bits, generate, loses, lossy, manifold, regular, specific
 from lanterna.autoencode.part import Part
 from lanterna.autoencode.workshop import Workshop
 
@@ -13,4 +13,7 @@ EXPERIMENTS: dict[str, Callable[[Workshop], Part | None]] = {
     "bits": bits.make,
     "specific": specific.make,
     "regular": regular.make,
+    "loses": loses.make,
+    "manifold": manifold.make,
+    "generate": generate.make,
 }
