@@ -26,7 +26,7 @@ __all__ = ["Coded", "code_bytes", "make", "mosaic"]
 
 # In standard deviations of the code's numbers.
 STEPS = (2.0, 1.0, 0.5, 0.25, 0.12)
-QUALITIES = (2, 5, 10, 20, 35, 50, 70, 85, 95)
+QUALITIES = (0, 2, 5, 10, 20, 35, 50, 70, 85, 95)
 _REACH = 1 << 16
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from lanterna.autoencode.experiments.judges import auroc
-from lanterna.autoencode.experiments.specific import middle_code
+from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.workshop import Workshop
@@ -79,7 +79,7 @@ def _anomalies(shop: Workshop, epochs: int) -> list[dict[str, Any]]:
     found = []
     for label, name in enumerate(split.classes):
         strange = split.held_out_labels == label
-        kept = split.train[split.train_labels != label]
+        kept = split.train[split.train_labels != label][:TRAIN]
         if not bool(strange.any()) or not len(kept):
             continue
         usual = split.held_out[~strange]

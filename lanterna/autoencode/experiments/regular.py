@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna.autoencode.experiments.bits import mosaic
-from lanterna.autoencode.experiments.specific import middle_code
+from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import noise, shuffled
@@ -42,14 +42,15 @@ def entropies(pictures: Tensor) -> dict[str, float]:
 def make(shop: Workshop) -> Part:
     """Held-out error over variance, beside how many bytes the pictures hold."""
     split, code = shop.split, middle_code(shop)
+    train_pictures = split.train[:TRAIN]
     generator = torch.Generator().manual_seed(shop.recipe.seed + 2)
     epochs = max(shop.recipe.epochs // 3, 1)
-    count = len(split.train) + len(split.held_out)
+    count = len(train_pictures) + len(split.held_out)
     pure = noise(count, tuple(split.train.shape[1:]), generator)
     kinds: dict[str, tuple[Tensor, Tensor]] = {
-        split.name: (split.train, split.held_out),
-        "pixels shuffled": (shuffled(split.train, generator), shuffled(split.held_out, generator)),
-        "noise": (pure[: len(split.train)], pure[len(split.train) :]),
+        split.name: (train_pictures, split.held_out),
+        "pixels shuffled": (shuffled(train_pictures, generator), shuffled(split.held_out, generator)),
+        "noise": (pure[: len(train_pictures)], pure[len(train_pictures) :]),
     }
     lines: list[dict[str, Any]] = []
     rows: list[tuple[str, Tensor]] = []

@@ -9,11 +9,12 @@ from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import OTHERS, other
 from lanterna.autoencode.workshop import Workshop
 
-__all__ = ["make", "middle_code"]
+__all__ = ["TRAIN", "make", "middle_code"]
 
 # What a data set's pictures are, among the other kinds.
 _KIND = {"mnist_5k": "digits", "fashion_mnist": "clothes"}
-_TEST = 500
+# Enough to compare kinds of pictures with, and a training takes seconds.
+TRAIN, _TEST = 2000, 500
 
 
 def middle_code(shop: Workshop) -> int:
@@ -27,12 +28,12 @@ def make(shop: Workshop) -> Part:
     shape = shop.model(code).shape
     generator = torch.Generator().manual_seed(shop.recipe.seed + 1)
     own = _KIND.get(split.name, split.name)
-    sets: dict[str, tuple[Tensor, Tensor]] = {own: (split.train, split.held_out[:_TEST])}
+    sets: dict[str, tuple[Tensor, Tensor]] = {own: (split.train[:TRAIN], split.held_out)}
     missing = []
     for name in OTHERS:
         if name in sets:
             continue
-        made = other(name, len(split.train) + _TEST, shape, generator)
+        made = other(name, min(len(split.train), TRAIN) + _TEST, shape, generator)
         if made is None:
             missing.append(name)
         else:
