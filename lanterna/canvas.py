@@ -240,11 +240,13 @@ class LatentCanvas(Canvas):
         """The codes (B, K) as they are decoded."""
         whitened = self.parameters[0]
         held = whitened * (self._radius / whitened.norm(dim=1, keepdim=True).clamp(min=self._radius))
-        return self._mean + held @ self._scale.T
+        codes: Tensor = self._mean + held @ self._scale.T
+        return codes
 
     def render(self) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1]."""
-        return self._decode(self.codes())
+        pictures: Tensor = self._decode(self.codes())
+        return pictures
 
 
 def make_canvas(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.decomposition
 import tiny
 import torch
 from PIL import Image
-from sklearn.decomposition import PCA as ReferencePCA
 from sklearn.metrics import roc_auc_score
 
 import lanterna
@@ -153,7 +153,7 @@ def test_wrong_shapes_are_refused(tmp_path: Path) -> None:
 
 def test_pca_is_that_of_scikit_learn() -> None:
     pictures = torch.rand(60, 1, 28, 28, generator=chance())
-    reference = ReferencePCA(5, svd_solver="full").fit(pictures[:40].flatten(1).numpy())
+    reference = sklearn.decomposition.PCA(5, svd_solver="full").fit(pictures[:40].flatten(1).numpy())
     test = pictures[40:].flatten(1).numpy()
     expected = float(np.square(reference.inverse_transform(reference.transform(test)) - test).mean())
     assert fit(pictures[:40], 5).mse(pictures[40:]) == pytest.approx(expected, rel=1e-4)

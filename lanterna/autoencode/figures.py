@@ -38,8 +38,8 @@ def drawn(figure: Figure) -> Tensor:
     canvas = figure.canvas
     if not isinstance(canvas, FigureCanvasAgg):
         raise TypeError("a figure of `axes` is drawn by Agg")
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's own
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]  # likewise
     return torch.from_numpy(pixels).permute(2, 0, 1).float()[None] / 255
 
 

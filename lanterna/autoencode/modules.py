@@ -1,8 +1,8 @@
 """One encoder and one decoder for each kind and size of picture: variants differ in the bottleneck and the loss only.
 
 Convolutions are those of Radford, Metz and Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
-Adversarial Networks", 2016 (4 x 4, stride 2, no pooling), without its batch normalisation: a picture's code must not depend on
-the others beside it.
+Adversarial Networks", 2016 (4 x 4, stride 2, no pooling), without its batch normalisation: a picture's code must not depend
+on the others beside it.
 """
 
 import itertools

@@ -165,7 +165,8 @@ def _deaf(_event: Event) -> None:
 
 @torch.no_grad()
 def _follow(mean: nn.Module, work: nn.Module, decay: float) -> None:
-    averaged, current = list(mean.parameters()), list(work.parameters())
+    averaged: list[Tensor] = [*mean.parameters()]
+    current: list[Tensor] = [*work.parameters()]
     torch._foreach_lerp_(averaged, current, 1 - decay)
     for old, new in zip(mean.buffers(), work.buffers(), strict=True):
         old.copy_(new)

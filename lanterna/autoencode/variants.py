@@ -171,7 +171,8 @@ def gaussian_nats(mse: Tensor, pixels: int) -> Tensor:
     that fits best, the KL weight of 1 is the right one and no number has to be guessed.
     """
     variance = mse.detach().clamp(min=1e-6)
-    return 0.5 * pixels * (log(2 * pi) + variance.log() + mse / variance)
+    nats: Tensor = 0.5 * pixels * (log(2 * pi) + variance.log() + mse / variance)
+    return nats
 
 
 def training_loss(module: Module, pictures: Tensor, generator: torch.Generator, kl_weight: float) -> Tensor:

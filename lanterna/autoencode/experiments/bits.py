@@ -60,7 +60,8 @@ def mosaic(pictures: Tensor) -> Tensor:
     rows = -(-len(pictures) // columns)
     filled = torch.cat([pictures, pictures.new_zeros(rows * columns - len(pictures), *pictures.shape[1:])])
     grid = filled.unflatten(0, (rows, columns)).permute(2, 0, 3, 1, 4)
-    return grid.flatten(3, 4).flatten(1, 2)[None]
+    whole: Tensor = grid.flatten(3, 4).flatten(1, 2)[None]
+    return whole
 
 
 def _image(pictures: Tensor) -> Image.Image:

@@ -25,7 +25,8 @@ _EACH = 4
 
 def nearest(pictures: Tensor, real: Tensor) -> Tensor:
     """The distance of each picture to the nearest real one: root mean square a pixel."""
-    return torch.cdist(pictures.flatten(1), real.flatten(1)).min(1).values / pictures[0].numel() ** 0.5
+    distance: Tensor = torch.cdist(pictures.flatten(1), real.flatten(1)).min(1).values / pictures[0].numel() ** 0.5
+    return distance
 
 
 def log_density(codes: Tensor, training: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ def make(shop: Workshop) -> Part | None:
 
     def climb(canvas: Any, lr: float) -> Tensor:
         return ascend(
-            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=lr, jitter=Jitter(0.0, (1.0, 1.0), 0.0),
+            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=lr,
+            jitter=Jitter(0.0, (1.0, 1.0), 0.0),
             on_event=lambda _event: "stop" if shop.series.stopped else None,
         ).pictures  # fmt: skip
 
@@ -84,14 +86,14 @@ def make(shop: Workshop) -> Part | None:
         "generate",
         "Is this how pictures are generated?",
         (
-            Figure("generate", "For every class: ascent in pixels leaves the data, ascent in the codes of an autoencoder stays with it; "
-                   "random codes are of no class in particular", strip(rows, columns=split.classes)),
+            Figure("generate", "For every class: ascent in pixels, ascent in the codes of an autoencoder, "
+                   "and random codes, which were made for no class", strip(rows, columns=split.classes)),
         ),
         {"code": code, "steps": STEPS, "pictures": lines},
         (
-            "The loop, the objective and the classifier are the same; only what is changed differs: pixels, or the code behind a decoder. "
-            f"The second opinion is a classifier that took no part. Density is in {_COMPONENTS} principal components, by kernels on the training "
-            "pictures, in nats; the nearest real picture is a training picture, at root mean square a pixel.",
+            "The loop, the objective and the classifier are the same; only what is changed differs: pixels, or the code behind a "
+            f"decoder. The second opinion is a classifier that took no part. Density is in {_COMPONENTS} principal components, by kernels "
+            "on the training pictures, in nats; the nearest real picture is a training picture, at root mean square a pixel.",
         ),
         "density, distance and second opinion were the same for pixels and codes.",
         table,

@@ -44,7 +44,8 @@ def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
     shop.series.enter(f"classifier {number + 1}")
     made = train(
         module, loss, split.train, error, Plan(epochs=epochs, batch=min(64, len(split.train)), lr=3e-3), seed,
-        labels=split.train_labels, augment=lambda batch, generator: moved(batch, generator, turn=4, zoom=0.04, shift=0.03, bend=0.0),
+        labels=split.train_labels,
+        augment=lambda batch, generator: moved(batch, generator, turn=4, zoom=0.04, shift=0.03, bend=0.0),
         on_event=lambda event: "stop" if shop.series.stopped else None,
     )  # fmt: skip
     if made.stopped:
@@ -56,7 +57,8 @@ def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
 def accuracy(net: nn.Module, pictures: Tensor, labels: Tensor | None) -> float:
     """The share of pictures that are classified as labelled."""
     found = torch.cat([net(part).argmax(1) for part in pictures.split(500)])
-    return float((found == labels).float().mean())
+    right: Tensor = found == labels  # type: ignore[assignment]  # labels are there
+    return float(right.float().mean())
 
 
 def wrapped(net: nn.Module, shop: Workshop) -> Network:

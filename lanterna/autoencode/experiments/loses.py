@@ -36,16 +36,16 @@ def make(shop: Workshop) -> Part:
         numbers["anomalies"] = _anomalies(shop, max(epochs // 2, 1))
         numbers["few_labels"] = _few_labels(shop)
         figures += [
-            Figure("anomaly", "One class left out of training at a time: how well its pictures stand out by their error, and by nothing "
-                   "but the variance of their pixels", _bars(numbers["anomalies"])),
+            Figure("anomaly", "One class left out of training at a time: how well its pictures stand out by their error, and by "
+                   "nothing but the variance of their pixels", _bars(numbers["anomalies"])),
             Figure("few_labels", "Logistic regression on codes and on pixels, from few labels; bars are the spread over draws",
                    _curves(numbers["few_labels"])),
         ]  # fmt: skip
         worse = [line["class"] for line in numbers["anomalies"] if line["auroc"] < 0.5]
         beaten = [line["class"] for line in numbers["anomalies"] if line["auroc"] < line["variance_auroc"]]
         says.append(
-            f"Worse than chance for: {', '.join(worse) or 'none'}. Beaten by the variance of the pixels for: {', '.join(beaten) or 'none'}: a simple "
-            "picture is easy to give back, however strange it is."
+            f"Worse than chance for: {', '.join(worse) or 'none'}. Beaten by the variance of the pixels for: "
+            f"{', '.join(beaten) or 'none'}: a simple picture is easy to give back, however strange it is."
         )
     return Part(
         "loses",
@@ -53,7 +53,8 @@ def make(shop: Workshop) -> Part:
         tuple(figures),
         numbers,
         tuple(says),
-        "the error told strange classes no better than the variance of the pixels does, or codes told classes worse than PCA's.",
+        "the error told strange classes no better than the variance of the pixels does, or "
+        "codes told classes worse than PCA's.",
     )
 
 
@@ -166,8 +167,8 @@ def _curves(lines: list[dict[str, Any]]) -> Tensor:
     figure, (one,) = axes(6.0, 3.8)
     for colour, name in zip(COLOURS, dict.fromkeys(line["on"] for line in lines), strict=False):
         mine = [line for line in lines if line["on"] == name]
-        one.errorbar([line["labels"] for line in mine], [line["accuracy"] for line in mine], yerr=[line["spread"] for line in mine],
-                     color=colour, marker="o", capsize=3, label=name)  # fmt: skip
+        one.errorbar([line["labels"] for line in mine], [line["accuracy"] for line in mine],
+                     yerr=[line["spread"] for line in mine], color=colour, marker="o", capsize=3, label=name)  # fmt: skip
     one.set_xscale("log")
     one.set_xticks(list(_FEW), [str(few) for few in _FEW])
     one.set_xlabel("labels of each class")

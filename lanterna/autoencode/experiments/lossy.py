@@ -1,6 +1,7 @@
 """Lossy: what is left at each size of the code, and what is lost, beside principal components."""
 
 from statistics import mean, pstdev
+from typing import Any
 
 import torch
 
@@ -58,7 +59,8 @@ def make(shop: Workshop) -> Part:
         ),
         numbers,
         (
-            f"The net's error is below PCA's at {len(better)} of {len(lines)} sizes; the mean picture's is {split.mean_mse:.4f}.",
+            f"The net's error is below PCA's at {len(better)} of {len(lines)} sizes; "
+            f"the mean picture's is {split.mean_mse:.4f}.",
             "Held-out loss also chose the epoch that is kept; `last_loss` is that of the last epoch, which nothing chose.",
         ),
         "the net were no better than PCA at every size, or its error reached zero.",
@@ -77,8 +79,8 @@ def _varied(shop: Workshop) -> list[int]:
     return [members[turn] for turn in range(turns) for members in by_class if turn < len(members)][:count]
 
 
-def _curve(shop: Workshop, numbers: dict[str, object]) -> torch.Tensor:
-    lines: list[dict[str, float]] = numbers["sizes"]  # type: ignore[assignment]  # made above
+def _curve(shop: Workshop, numbers: dict[str, Any]) -> torch.Tensor:
+    lines: list[dict[str, Any]] = numbers["sizes"]
     figure, (one,) = axes()
     codes = [line["code"] for line in lines]
     most = min(max(codes) * 2, shop.split.pixels, len(shop.split.train) - 1)

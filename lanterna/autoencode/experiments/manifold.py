@@ -40,9 +40,9 @@ def make(shop: Workshop) -> Part:
     defence: dict[str, Any] | None = None
     attacked_pictures = None
     says = [
-        f"The midpoint between pictures of two classes is {between['code']:.3f} from the nearest real picture by the code and "
-        f"{between['pixels']:.3f} by pixels (root mean square a pixel, median of {between['pairs']} pairs; real held-out pictures: "
-        f"{between['real']:.3f})."
+        f"The midpoint between pictures of two classes is {between['code']:.3f} from the nearest real picture by the code "
+        f"and {between['pixels']:.3f} by pixels (root mean square a pixel, median of {between['pairs']} pairs; real held-out "
+        f"pictures: {between['real']:.3f})."
     ]
     table: tuple[tuple[str, ...], ...] = ()
     if shop.split.train_labels is not None and len(shop.split.classes) > 1:
@@ -66,8 +66,8 @@ def make(shop: Workshop) -> Part:
         )
         last = lines[-1]
         says.append(
-            f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of {last['epsilon']:g}, and "
-            f"{last['aware']:.0%} is left once the attack takes its gradient through the projection: "
+            f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of {last['epsilon']:g}, "
+            f"and {last['aware']:.0%} is left once the attack takes its gradient through the projection: "
             + ("it helps little against who knows of it." if last["aware"] < 0.5 * last["projected"] else "it helps.")
         )
     picture, drift = _projected(shop, net, attacked_pictures)

@@ -59,7 +59,8 @@ def make(shop: Workshop) -> Part:
         "not_available": missing,
     }
     says = [
-        f"Rows: what a net of {code} numbers learned from, {epochs} epochs each; columns: what it is tested on. 1 is the mean picture's error.",
+        f"Rows: what a net of {code} numbers learned from, {epochs} epochs each; columns: what it is tested on. "
+        "1 is the mean picture's error.",
         "The net of the data itself is best for: "
         + (", ".join(n for n, best in zip(names, own_best, strict=True) if best) or "none")
         + ".",
