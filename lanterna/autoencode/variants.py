@@ -180,10 +180,14 @@ def training_loss(module: Module, pictures: Tensor, generator: torch.Generator, 
     passed = module(pictures, generator)
     mse = (passed.pictures - pictures).square().mean()
     pixels = pictures[0].numel()
+    loss: Tensor
     if module.variant == "vae":
-        return gaussian_nats(mse, pixels) + kl_weight * passed.extra.mean()
-    loss = mse * pixels
-    return loss + _COMMITMENT * passed.extra.mean() if module.variant == "vq" else loss
+        loss = gaussian_nats(mse, pixels) + kl_weight * passed.extra.mean()
+    elif module.variant == "vq":
+        loss = mse * pixels + _COMMITMENT * passed.extra.mean()
+    else:
+        loss = mse * pixels
+    return loss
 
 
 def make_module(

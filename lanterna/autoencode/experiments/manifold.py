@@ -66,7 +66,8 @@ def make(shop: Workshop) -> Part:
         )
         last = lines[-1]
         says.append(
-            f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of {last['epsilon']:g}, "
+            f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of "
+            f"{last['epsilon']:g}, "
             f"and {last['aware']:.0%} is left once the attack takes its gradient through the projection: "
             + ("it helps little against who knows of it." if last["aware"] < 0.5 * last["projected"] else "it helps.")
         )

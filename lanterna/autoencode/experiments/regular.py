@@ -87,7 +87,8 @@ def make(shop: Workshop) -> Part:
         {"code": code, "epochs": epochs, "kinds": lines},
         (
             "Noise holds the most bits and none of them can be left out: nothing in one pixel tells of another, so a short "
-            "description can say no more than the mean. Pictures hold fewer bits, and tell us more, because their pixels depend on "
+            "description can say no more than the mean. Pictures hold fewer bits, and tell us more, because "
+            "their pixels depend on "
             "each other.",
         ),
         "noise or shuffled pixels came back with less than their variance.",
