@@ -5,9 +5,9 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import data, objectives, pictures, priors
+from lanterna import autoencode, data, objectives, pictures, priors
 from lanterna.ascent import ascend
-from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
+from lanterna.canvas import FourierCanvas, LatentCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
     InputError,
     LanternaError,
@@ -38,6 +38,7 @@ __all__ = [
     "InvertRecipe",
     "Jitter",
     "LanternaError",
+    "LatentCanvas",
     "Layer",
     "MissingError",
     "Network",
@@ -52,6 +53,7 @@ __all__ = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "autoencode",
     "capture",
     "data",
     "load",
