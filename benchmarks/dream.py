@@ -1,10 +1,11 @@
 """Dreams beside the original's procedure on the same weights: time of a step, memory, result; and memory with tiles.
 
-The original (Mordvintsev, Olah and Tyka's notebook of 2015) is written out here for torch: octaves, a roll of up to 32 px, the
-gradient over its mean magnitude, pixels clipped. It runs the module as a user has it, through a hook.
+The original (Mordvintsev, Olah and Tyka's notebook of 2015) is written out here for torch: octaves, a roll of up to 32 px,
+the gradient over its mean magnitude, pixels clipped. It runs the module as a user has it, through a hook.
 """
 
 import argparse
+import contextlib
 import json
 import resource
 import subprocess
@@ -48,10 +49,8 @@ def original(
             shift = torch.randint(-32, 33, (2,), generator=generator).tolist()
             rolled = canvas.roll(shift, (2, 3)).detach().requires_grad_()
             found.clear()
-            try:
+            with contextlib.suppress(_Reached):
                 network.module(network.preprocessing.apply(rolled))
-            except _Reached:
-                pass
             (gradient,) = torch.autograd.grad(found[0].square().sum() / 2, rolled)
             moved = rolled.detach() + gradient * (step_size / 255 / gradient.abs().mean())
             canvas = moved.roll([-s for s in shift], (2, 3)).clamp(0, 1)

@@ -124,9 +124,7 @@ sheets: dict[tuple[str, str], list[Tensor]] = {}
 def table(scores: list[Score], layers: list[str], network: str) -> None:
     """Means over pictures by layer, and on how many pictures ours has the lower error and the higher SSIM."""
     print(f"\n{network}\n")
-    print(
-        "| layer | error, ours | error, theirs | SSIM, ours | SSIM, theirs | PSNR, ours | PSNR, theirs | ours better at both |"
-    )
+    print("| layer | error, ours | theirs | SSIM, ours | theirs | PSNR, ours | theirs | ours better at error and SSIM |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for layer in layers:
         ours = [score for score in scores if (score.network, score.layer, score.contestant) == (network, layer, OURS)]

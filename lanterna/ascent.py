@@ -97,7 +97,7 @@ def ascend(
     step = 0
 
     def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
-        """One forward and one backward pass; gives what the tuner lowers."""
+        """One forward and one backward pass; gives what the tuner lowers, for each picture (B,)."""
         nonlocal moved, judged, best
         tuner.zero_grad(set_to_none=True)
         redirected = step < min(redirected_steps, steps // 2)
@@ -110,18 +110,17 @@ def ascend(
                 features = read(moves.view(rendered, size, generator, progress))
                 features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
                 values = objective(features)
-        loss = -values.sum()
         if gradient is not None:
             rendered.backward(slope.neg_())
         else:
-            loss.backward()
+            (-values.sum()).backward()
         with torch.no_grad():
             trace[step] = values
             if not redirected:
                 moved, judged = moved | _reached(canvas), True
             if keep_best:
                 best = _better(best, values, middle(rendered, size))
-        return loss
+        return -values.detach()
 
     try:
         with network.reading(layers) as read:

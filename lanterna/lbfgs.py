@@ -4,6 +4,7 @@ Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", Mathematics of C
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,12 +17,26 @@ __all__ = ["BatchLBFGS"]
 _LEAST_CURVATURE = 1e-6
 
 
+# How much shorter a step is tried again where it led uphill.
+_SHORTER = 0.25
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where each picture is: parameters and gradient (B, N), value (B, 1), and the step that was taken from there."""
+
+    at: Tensor
+    gradient: Tensor
+    value: Tensor
+    step: Tensor
+
+
 class BatchLBFGS(torch.optim.Optimizer):
-    """L-BFGS without line search, for parameters whose first dimension is a batch of independent problems.
+    """L-BFGS with one evaluation a step, for parameters whose first dimension is a batch of independent problems.
 
     torch's own takes the batch as one problem, so that a picture would depend on those beside it, and asks the device for
-    a number in every step. The step is the quasi-Newton one times `lr`; the first has length `first`, in the units
-    of the parameters.
+    a number in every step. The step is the quasi-Newton one times `lr`; the first has length `first`, in the units of the
+    parameters. A picture whose step led uphill goes back and takes a shorter one.
     """
 
     def __init__(self, parameters: list[Tensor], lr: float = 1.0, history: int = 10, first: float = 1.0) -> None:
@@ -30,29 +45,36 @@ class BatchLBFGS(torch.optim.Optimizer):
         self._moves: list[Tensor] = []
         self._changes: list[Tensor] = []
         self._curvatures: list[Tensor] = []
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: _Place | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One evaluation of `closure`, which must leave the gradients, and one step of every picture."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        """One step of every picture; `closure` leaves the gradients and gives the value of each, (B,), to be lowered."""
+        if closure is None:
+            raise TypeError("BatchLBFGS.step needs a closure that gives the value of each picture")
+        with torch.enable_grad():
+            values = closure()
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        at = torch.cat([parameter.flatten(1) for parameter in parameters], 1)
         gradient = torch.cat([parameter.grad.flatten(1) for parameter in parameters], 1)
-        if self._last is None:
+        self._last = self._next(at, gradient, values.detach().view(-1, 1))
+        moved = self._last.at + self._last.step
+        for parameter, part in zip(parameters, moved.split([one[0].numel() for one in parameters], dim=1), strict=True):
+            parameter.copy_(part.view_as(parameter))
+        return values
+
+    def _next(self, at: Tensor, gradient: Tensor, value: Tensor) -> _Place:
+        last = self._last
+        if last is None:
             length = gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
-            step = gradient * (-self._first / length)
-        else:
-            before, move = self._last
-            self._remember(move, gradient - before)
-            step = -self.param_groups[0]["lr"] * self._newton(gradient)
-        self._last = gradient, step
-        sizes = [parameter[0].numel() for parameter in parameters]
-        for parameter, part in zip(parameters, step.split(sizes, dim=1), strict=True):
-            parameter += part.view_as(parameter)
-        return loss
+            return _Place(at, gradient, value, gradient * (-self._first / length))
+        # Written so that NaN counts as uphill.
+        uphill = ~(value <= last.value)
+        self._remember(last.step, gradient - last.gradient)
+        at, gradient = torch.where(uphill, last.at, at), torch.where(uphill, last.gradient, gradient)
+        step = -self.param_groups[0]["lr"] * self._newton(gradient)
+        step = torch.where(uphill, _SHORTER * last.step, step)
+        return _Place(at, gradient, torch.where(uphill, last.value, value), step)
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         curvature = (move * change).sum(1, keepdim=True)

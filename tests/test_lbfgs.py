@@ -12,9 +12,9 @@ def _minimise(problems: list[tuple[Tensor, Tensor]], steps: int, start: float = 
 
     def closure() -> Tensor:
         tuner.zero_grad()
-        loss = (curvature * (x - centre).square()).sum()
-        loss.backward()
-        return loss
+        values = (curvature * (x - centre).square()).sum(1)
+        values.sum().backward()
+        return values
 
     for _ in range(steps):
         tuner.step(closure)
@@ -47,11 +47,29 @@ def test_parameters_of_several_shapes_are_one_problem() -> None:
 
     def closure() -> Tensor:
         tuner.zero_grad()
-        loss = (first - 2).square().sum() + 5 * (second + 1).square().sum()
-        loss.backward()
-        return loss
+        values = (first - 2).square().sum(1) + 5 * (second + 1).square().sum((1, 2))
+        values.sum().backward()
+        return values
 
     for _ in range(20):
         tuner.step(closure)
     assert torch.allclose(first, torch.full((2, 3), 2.0), atol=1e-3)
     assert torch.allclose(second, torch.full((2, 1, 4), -1.0), atol=1e-3)
+
+
+def test_a_step_uphill_is_taken_back() -> None:
+    # Steep walls: the first step, of length 1000, lands far above the start.
+    x = torch.full((1, 2), 3.0, requires_grad=True)
+    tuner = BatchLBFGS([x], first=1000.0)
+    values = []
+
+    def closure() -> Tensor:
+        tuner.zero_grad()
+        value = x.pow(4).sum(1)
+        value.sum().backward()
+        values.append(float(value.detach()))
+        return value
+
+    for _ in range(60):
+        tuner.step(closure)
+    assert values[1] > values[0] and values[-1] < 1e-3

@@ -121,13 +121,13 @@ def test_statistics() -> None:
     assert torch.allclose(layer.selectivity, (highest - others) / (highest + others + 1e-12), atol=1e-4)
     assert layer.favourite(2) == int(per_class[:, 2].argmax())
     # The map is 16 x 16: of 256 positions a grid is taken, which for noise tells much the same.
-    assert torch.allclose(layer.variance, features.var((0, 2, 3)), rtol=0.15)
-    assert torch.allclose(layer.share_active, (features > 0).double().mean((0, 2, 3)), atol=0.05)
+    assert torch.allclose(layer.variance, features.var((0, 2, 3)), rtol=0.3)
+    assert torch.allclose(layer.share_active, (features > 0).double().mean((0, 2, 3)), atol=0.08)
 
 
 def test_a_map_of_few_positions_is_taken_whole() -> None:
     dataset = _array()
-    network = tiny.network(size=(16, 16))
+    network = tiny.network(size=(14, 14))
     layer = scan(network, dataset, ["conv2"], k=3).layers["conv2"]
     features = network.capture(network.preprocessing.fit(dataset.pictures()), ["conv2"])["conv2"].double()
     assert torch.allclose(layer.variance, features.var((0, 2, 3), unbiased=False), rtol=1e-4)

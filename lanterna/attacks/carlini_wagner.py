@@ -55,7 +55,8 @@ def carlini_wagner_l2(
     the search
     begins with. Both are by default guessed for each picture from its margin and gradient, where the paper has 0.01 and
     0.001 for
-    all: departures that save most of the passes. Raises InputError and NetworkError as `check` does. Carlini and Wagner 2017.
+    all: a departure, as those constants suit small pictures. Raises InputError and NetworkError as `check` does.
+    Carlini and Wagner 2017.
     """
     if search_steps < 1 or steps < 1:
         raise InputError(f"{search_steps} search steps of {steps} steps are too few; at least 1 of each")

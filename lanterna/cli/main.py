@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import autoencode as autoencode_command
 from lanterna.cli import dream as dream_command
+from lanterna.cli import fool as fool_command
 from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import manifold as manifold_command
@@ -35,6 +37,8 @@ for command in (
     patterns_command.patterns,
     manifold_command.manifold,
     dream_command.dream,
+    fool_command.fool,
+    autoencode_command.autoencode,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -10,13 +10,15 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import dream, invert, manifold, patterns, visualize
+from lanterna.cli import dream, fool, invert, manifold, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
 from lanterna.techniques.dream import DreamRecipe
+from lanterna.techniques.fool import FoolRecipe
+from lanterna.techniques.fool_noise import FoolNoiseRecipe
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.manifold import ManifoldRecipe
 from lanterna.techniques.patterns import PatternsRecipe
@@ -39,6 +41,8 @@ TECHNIQUES = {
     "manifold": _Technique(ManifoldRecipe, manifold.again),
     "patterns": _Technique(PatternsRecipe, patterns.again),
     "dream": _Technique(DreamRecipe, dream.again),
+    "fool": _Technique(FoolRecipe, fool.again),
+    "fool-noise": _Technique(FoolNoiseRecipe, fool.again_noise),
 }
 
 

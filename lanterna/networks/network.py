@@ -19,6 +19,7 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
+    from lanterna.techniques.dream import Dream
     from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.visualize import Visualization
 
@@ -336,6 +337,12 @@ class Network:
         from lanterna.techniques.visualize import VisualizeRecipe, run
 
         return run(VisualizeRecipe(units=units, **fields), self)
+
+    def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
+        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; `DreamRecipe` has the fields."""
+        from lanterna.techniques.dream import DreamRecipe, run
+
+        return run(DreamRecipe(picture=picture, layers=layers, **fields), self)
 
     def invert(self, layers: str | Sequence[str], picture: str | Path | Tensor, **fields: Any) -> "Inversion":
         """Recreate `picture`, a file, a sample's name or a tensor (1, 3, H, W), from `layers`: "relu3_3", say, or "all".

@@ -19,7 +19,7 @@ __all__ = ["BATCH", "Scan", "scan"]
 
 # Few pictures at a time: their maps are still in the processor's cache when they are looked at.
 BATCH = 4
-_FLUSH = 64  # pictures between two merges into the best, once there is something to be better than
+_FLUSH = 128  # pictures between two merges into the best, once there is something to be better than
 
 
 @dataclass(frozen=True)

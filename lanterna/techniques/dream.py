@@ -35,7 +35,7 @@ USUAL_SIDE = 1024
 # Below it there is nothing left of a picture.
 _LEAST_SIDE = 16
 # About how much the maps of one tile may take, in bytes.
-_TILE_MEMORY = 600e6
+_TILE_MEMORY = 250e6
 # Features of pictures larger than this are measured in their middle.
 _MEASURED_SIDE = 448
 
@@ -252,7 +252,8 @@ def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tu
             f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
             f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
         )
-    rounded = tuple(-(-side // reach.align) * reach.align for side in sizes[0])
+    # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
+    rounded = tuple(-(-min(side, max(network.input_size)) // reach.align) * reach.align for side in sizes[0])
     network.check_size((rounded[0], rounded[1]), list(reach.strides))
 
 

@@ -27,7 +27,7 @@ from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
 __all__ = ["Zoom", "ZoomRecipe", "frames_folder", "run"]
 
 # Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
-_LEVEL = 0.2
+_LEVEL = 0.35
 
 
 class ZoomRecipe(DreamRecipe):

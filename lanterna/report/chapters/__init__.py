@@ -1,7 +1,7 @@
 """The chapters of the tour, in order; one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, dream, invert, layers, manifold, patterns, units
+from lanterna.report.chapters import best_class, dream, fooled, invert, layers, manifold, patterns, units
 
 __all__ = ["CHAPTERS"]
 
@@ -11,6 +11,7 @@ CHAPTERS: tuple[ChapterKind, ...] = (
     best_class.KIND,
     invert.KIND,
     dream.KIND,
+    fooled.KIND,
     manifold.KIND,
     layers.KIND,
 )

@@ -38,17 +38,15 @@ def _dream(context: Context, series: Series, weight: float, layer: str, strength
 
 
 def _depths(network: Network, count: int) -> list[str]:
-    """Layers through the depth; the default layer is among them, and the last few, which see the whole, may be out."""
+    """Layers through the depth without its ends, where dots and the whole are seen; the default layer is among them."""
     names = [layer.name for layer in layers_through_depth(network, count + 2)]
+    names = names[1:-1] if len(names) == count + 2 else names
     best = default_layers(network)[0]
+    order = {layer.name: place for place, layer in enumerate(network.layers())}
     if best not in names:
-        names.append(best)
-        order = {layer.name: place for place, layer in enumerate(network.layers())}
-        names.sort(key=lambda name: order[name])
-    while len(names) > count:
-        # From the front: the first layers are alike, and show in the rest.
-        names.remove(next(name for name in names if name != best))
-    return names
+        nearest = min(names, key=lambda name: abs(order[name] - order[best]))
+        names = [best if name == nearest else name for name in names]
+    return sorted(names, key=lambda name: order[name])
 
 
 def _shown(dream: Dream, title: str) -> dict[str, Any]:
