@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from lanterna import InputError, Network, Preprocessing
+from lanterna import InputError, MissingError, Network, Preprocessing
 from lanterna.events import STOP, Entered, Event, Started, Stepped
 from lanterna.networks.depths import layers_through_depth
 from lanterna.pictures import samples, save
