@@ -1,5 +1,6 @@
 """The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepp
 from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
-from lanterna.objectives import PICTURE, Objective
+from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "ascend"]
+__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "Schedule", "ascend", "cosine"]
 
 # Of (pictures, read, objective, generator): the objective's values and its gradient, found in parts.
 Gradient = Callable[
@@ -27,6 +28,14 @@ Optimizer = Callable[..., torch.optim.Optimizer]
 
 # Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
 REDIRECTED_STEPS = 16
+
+# From the share of the run that is done, in [0, 1], to a factor of the learning rate.
+Schedule = Callable[[float], float]
+
+
+def cosine(progress: float) -> float:
+    """From 1 down to 0 along half a cosine: large steps first, and none at the end to leave noise behind."""
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ def ascend(
     steps: int,
     generator: torch.Generator,
     lr: float = 0.05,
+    schedule: Schedule | None = None,
     jitter: Jitter | None = None,
     optimizer: Optimizer = torch.optim.Adam,
     gradient: Gradient | None = None,
@@ -71,11 +81,11 @@ def ascend(
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
     the CPU. `gradient` finds it in another way than through one view of the whole, and then moves the canvas itself instead of
-    `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
-    the device between steps unless a listener does so. Raises OutOfMemoryError.
+    `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored highest.
+    Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
     jitter = jitter or Jitter()
-    layers = sorted(objective.layers - {PICTURE})
+    layers = sorted(objective.layers - {PICTURE, PROGRESS})
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
     tuner = optimizer(canvas.parameters, lr=lr)
@@ -85,29 +95,41 @@ def ascend(
     judged = False
     best: tuple[Tensor, Tensor] | None = None
     step = 0
+
+    def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
+        """One forward and one backward pass; gives what the tuner lowers."""
+        nonlocal moved, judged, best
+        tuner.zero_grad(set_to_none=True)
+        redirected = step < min(redirected_steps, steps // 2)
+        progress = step / max(steps - 1, 1)
+        rendered = canvas.render()
+        with RedirectedReLU() if redirected else nullcontext():
+            if gradient is not None:
+                values, slope = gradient(rendered, read, objective, generator)
+            else:
+                features = read(jitter.view(rendered, size, generator, progress))
+                features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
+                values = objective(features)
+        loss = -values.sum()
+        if gradient is not None:
+            rendered.backward(slope.neg_())
+        else:
+            loss.backward()
+        with torch.no_grad():
+            trace[step] = values
+            if not redirected:
+                moved, judged = moved | _reached(canvas), True
+            if keep_best:
+                best = _better(best, values, middle(rendered, size))
+        return loss.detach()
+
     try:
         with network.reading(layers) as read:
             while step < steps and not stopped:
-                tuner.zero_grad(set_to_none=True)
-                redirected = step < min(redirected_steps, steps // 2)
-                rendered = canvas.render()
-                with RedirectedReLU() if redirected else nullcontext():
-                    if gradient is not None:
-                        values, slope = gradient(rendered, read, objective, generator)
-                        rendered.backward(slope.neg_())
-                    else:
-                        features = read(jitter.view(rendered, size, generator, step / max(steps - 1, 1)))
-                        features[PICTURE] = rendered
-                        values = objective(features)
-                if gradient is None:
-                    (-values.sum()).backward()
-                with torch.no_grad():
-                    trace[step] = values
-                    if not redirected:
-                        moved, judged = moved | _reached(canvas), True
-                    if keep_best:
-                        best = _better(best, values, middle(rendered, size))
-                tuner.step()
+                if schedule is not None:
+                    for group in tuner.param_groups:
+                        group["lr"] = lr * schedule(step / max(steps - 1, 1))
+                tuner.step(lambda: look(read))
                 step += 1
                 stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
                 if preview_every and step % preview_every == 0:

@@ -1,6 +1,7 @@
 """Steps of one size: the gradient divided by its mean magnitude, as dreaming takes them."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,8 +45,11 @@ class NormalizedSteps(torch.optim.Optimizer):
         self._levels, self._mask, self._settle = levels, mask, settle
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step downhill, as all of torch's optimisers go."""
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """One step downhill, as all of torch's optimisers go; `closure` finds the gradient first."""
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradient = even_out(parameter.grad, self._levels) if self._levels else parameter.grad

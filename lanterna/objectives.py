@@ -15,6 +15,7 @@ from lanterna.errors import InputError
 
 __all__ = [
     "PICTURE",
+    "PROGRESS",
     "Objective",
     "alignment",
     "channel",
@@ -29,6 +30,9 @@ __all__ = [
 
 # The features of this name are the pictures themselves (B, C, H, W), in [0, 1]: what priors look at.
 PICTURE = "picture"
+
+# The share of the run that is done, one number from 0 to 1 for the whole batch: what schedules look at.
+PROGRESS = "progress"
 
 Features = Mapping[str, Tensor]
 Number = int | float
