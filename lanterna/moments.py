@@ -15,6 +15,7 @@ from lanterna.errors import InputError
 
 __all__ = [
     "DISTANCES",
+    "Gaussian",
     "Moments",
     "Normalisation",
     "StatisticName",
@@ -147,28 +148,23 @@ def mean_variance_distance(found: Moments, target: Moments) -> Tensor:
     return means_distance(found, target) + spread / target.energy
 
 
-def _root(matrix: Tensor) -> Tensor:
-    """The square root of a symmetric matrix without negative eigenvalues; small ones from rounding count as zero."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-
-
 class _TraceRoot(torch.autograd.Function):
-    """tr sqrt(A X A) for symmetric A and X.
+    """tr sqrt(R^T X R) for a symmetric X (C, C), with R (C, r).
 
     By hand: autograd's gradient of an eigendecomposition divides by the gaps between eigenvalues, which here are often none.
+    In double precision, for in single LAPACK does not always come to an end.
     """
 
     @staticmethod
     def forward(ctx: Any, root: Tensor, matrix: Tensor) -> Tensor:
-        product = root @ matrix @ root
+        product = root.T @ matrix.double() @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         roots = values.clamp(min=0).sqrt()
         floor = roots.max() * _EMPTY**0.5
         inverse = torch.where(roots > floor, 1 / roots.clamp(min=1e-30), torch.zeros_like(roots))
         side = root @ vectors
-        ctx.save_for_backward((side * inverse) @ side.T / 2)
-        return roots.sum()
+        ctx.save_for_backward(((side * inverse) @ side.T / 2).to(matrix))
+        return roots.sum().to(matrix)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
@@ -177,11 +173,18 @@ class _TraceRoot(torch.autograd.Function):
 
 
 class Gaussian:
-    """A target of `wasserstein_distance` with the root of its covariance, found once."""
+    """A target of `wasserstein_distance` with the root of its covariance, found once.
+
+    `root` (C, r) has a column for each direction that is not empty: r is at most the number of positions, so that small
+    pictures are cheap. `root @ root.T` is the covariance.
+    """
 
     def __init__(self, target: Moments) -> None:
-        self.mean, self.covariance = target.mean, target.covariance
-        self.root, self.energy = _root(self.covariance), target.energy
+        self.mean, self.energy = target.mean, target.energy
+        values, vectors = torch.linalg.eigh(target.covariance.double())
+        kept = values > _EMPTY * values.max().clamp(min=1e-30)
+        self.root = vectors[:, kept] * values[kept].sqrt()
+        self.spread = values[kept].sum().to(self.mean)
 
 
 def wasserstein_distance(found: Moments, target: Moments | Gaussian) -> Tensor:
@@ -192,7 +195,7 @@ def wasserstein_distance(found: Moments, target: Moments | Gaussian) -> Tensor:
     goal = target if isinstance(target, Gaussian) else Gaussian(target)
     covariance = found.covariance
     shared: Tensor = _TraceRoot.apply(goal.root, covariance)
-    spread = covariance.diagonal().sum() + goal.covariance.diagonal().sum() - 2 * shared
+    spread = covariance.diagonal().sum() + goal.spread - 2 * shared
     return ((found.mean - goal.mean).square().sum() + spread) / goal.energy
 
 

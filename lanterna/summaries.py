@@ -4,9 +4,10 @@ A `Term` summarises a layer's map into tensors that add up over tiles, and score
 respect to the totals is fixed once the totals are known, and each tile can then be gone through backwards on its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ __all__ = [
     "Place",
     "Term",
     "TiledTerms",
+    "Tiling",
     "as_objective",
     "content_term",
     "histogram_term",
@@ -29,6 +31,16 @@ __all__ = [
 ]
 
 Distance = Callable[[Moments, Moments], Tensor]
+Read = Callable[[Tensor], dict[str, Tensor]]
+
+
+class Span(NamedTuple):
+    """One axis of a tile in pixels: its own from `start` to `stop`, and what is read for it from `read` to `end`."""
+
+    start: int
+    stop: int
+    read: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -165,100 +177,116 @@ def self_similarity_term(layer: str, target: Tensor, *, weight: float = 1.0, pos
     return Term(layer, summarise, score, weight, f"self_similarity({layer})")
 
 
-@dataclass
-class TiledTerms:
-    """A source of gradients for `ascend`: the same as of `as_objective`, to rounding, in the memory of a tile.
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture is cut into tiles with halos, for layers of the given `reach`.
 
-    Twice through the network: once for the totals, without gradient, once for the gradient. `side` is the side of a tile
-    with its halo, in pixels. Raises InputError for terms that need the whole map and for layers without a finite reach.
+    `side` is that of a tile with its halo, in pixels. Raises InputError for layers without a finite reach.
     """
 
-    terms: Sequence[Term]
     reach: Reach
     side: int
-    priors: Sequence[tuple[float, Objective]] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        whole = [term.name for term in self.terms if not term.additive]
-        if whole:
-            raise InputError(f"{whole[0]} ranks all positions at once, so it can't be had in tiles; make the picture smaller")
         if not self.reach.exact:
             raise InputError("a layer sees the whole picture, so tiles would not be exact; choose layers before it")
         least = sum(self.reach.halo) + self.reach.align
         if self.side < least:
             raise InputError(f"a tile of {self.side} px is too small: the layers see so far that {least} px is the least")
 
-    def _spans(self, length: int) -> list[tuple[int, int, int, int]]:
-        """For one axis: (first of the tile's own pixels, end of them, first read, end of what is read)."""
+    def _spans(self, length: int) -> list[Span]:
         align, (before, after) = self.reach.align, self.reach.halo
         core = (self.side - before - after) // align * align
         # As even as can be: a thin last tile would be nearly all halo.
-        tiles = max(1, ceil(length / core))
-        core = ceil(length / tiles / align) * align
+        core = ceil(length / ceil(length / core) / align) * align
         return [
-            (start, min(start + core, length), max(start - before, 0), min(start + core + after, length))
+            Span(start, min(start + core, length), max(start - before, 0), min(start + core + after, length))
             for start in range(0, length, core)
         ]
 
-    def _own(self, layer: str, features: Tensor, top: tuple[int, ...], left: tuple[int, ...], shape: torch.Size) -> tuple[Tensor, Place]:
-        """The positions of a layer that belong to the tile, and where in the whole map they lie."""
+    def tiles(self, size: tuple[int, int]) -> list[tuple[Span, Span]]:
+        """The tiles of a picture of `size` (height, width): rows and columns of each."""
+        return [(rows, columns) for rows in self._spans(size[0]) for columns in self._spans(size[1])]
+
+    def own(self, layer: str, features: Tensor, tile: tuple[Span, Span], size: tuple[int, int]) -> tuple[Tensor, Place]:
+        """The positions of a layer that belong to the tile and to no other, and where in the whole map they lie."""
         stride = self.reach.strides[layer]
-        spans = []
-        for span, length, side in ((top, shape[2], features.shape[2]), (left, shape[3], features.shape[3])):
-            first, skip = span[0] // stride, (span[0] - span[2]) // stride
+        slices = []
+        for span, length, side in zip(tile, size, features.shape[2:], strict=True):
+            first, skip = span.start // stride, (span.start - span.read) // stride
             # The last tile has what pooling leaves of the rest.
-            count = side - skip if span[1] == length else (span[1] - span[0]) // stride
-            spans.append((slice(skip, skip + count), slice(first, first + count)))
-        (inner_rows, rows), (inner_columns, columns) = spans
+            count = side - skip if span.stop == length else (span.stop - span.start) // stride
+            slices.append((slice(skip, skip + count), slice(first, first + count)))
+        (inner_rows, rows), (inner_columns, columns) = slices
         return features[:, :, inner_rows, inner_columns], Place(rows, columns)
 
+    def pieces(self, read: Read, picture: Tensor) -> Iterator[dict[str, tuple[Tensor, Place]]]:
+        """For each tile of `picture` (1, C, H, W), without gradient: each layer's own positions, and where they lie."""
+        size = (picture.shape[2], picture.shape[3])
+        for tile in self.tiles(size):
+            with torch.no_grad():
+                features = read(cut(picture, tile))
+                yield {layer: self.own(layer, found, tile, size) for layer, found in features.items()}
+
+
+def cut(picture: Tensor, tile: tuple[Span, Span]) -> Tensor:
+    """What of the picture is read for a tile."""
+    rows, columns = tile
+    return picture[:, :, rows.read : rows.end, columns.read : columns.end].detach()
+
+
+class TiledTerms:
+    """A source of gradients for `ascend`: the same as of `as_objective`, to rounding, in the memory of a tile.
+
+    Twice through the network: once for the totals, without gradient, once for the gradient. Raises InputError for terms
+    that need the whole map.
+    """
+
+    def __init__(self, terms: Sequence[Term], tiling: Tiling, priors: Sequence[tuple[float, Objective]] = ()) -> None:
+        whole = [term.name for term in terms if not term.additive]
+        if whole:
+            raise InputError(f"{whole[0]} ranks all positions at once, so it can't be had in tiles; make the picture smaller")
+        self._terms, self._tiling, self._priors = terms, tiling, priors
+
+    def _score(self, totals: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, list[Tensor | None]]:
+        """The loss, and its gradient with respect to each part of each total."""
+        leaves = [tuple(part.detach().requires_grad_() for part in parts) for parts in totals]
+        loss = sum(
+            (term.weight * term.score(parts) for term, parts in zip(self._terms, leaves, strict=True)), start=torch.zeros(())
+        )
+        flat = [part for parts in leaves for part in parts]
+        if not flat:
+            return loss.detach(), []
+        return loss.detach(), list(torch.autograd.grad(loss, flat, allow_unused=True))
+
     def __call__(
-        self,
-        pictures: Tensor,
-        read: Callable[[Tensor], dict[str, Tensor]],
-        objective: Objective,
-        generator: torch.Generator,
+        self, pictures: Tensor, read: Read, _objective: Objective, _generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The objective's values (1,) and its gradient, of the picture's shape."""
-        totals: list[tuple[Tensor, ...]] | None = None
-        tiles = [
-            (top, left) for top in self._spans(pictures.shape[2]) for left in self._spans(pictures.shape[3])
-        ]
-        with torch.no_grad():
-            for top, left in tiles:
-                features = read(pictures[:, :, top[2] : top[3], left[2] : left[3]].detach())
-                found = [
-                    term.summarise(*self._own(term.layer, features[term.layer], top, left, pictures.shape))
-                    for term in self.terms
-                ]
-                totals = (
-                    found
-                    if totals is None
-                    else [
-                        tuple(a + b for a, b in zip(old, new, strict=True))
-                        for old, new in zip(totals, found, strict=True)
-                    ]
-                )
-        leaves = [tuple(part.detach().requires_grad_() for part in parts) for parts in totals or []]
-        loss = sum((term.weight * term.score(parts) for term, parts in zip(self.terms, leaves, strict=True)), start=torch.zeros(()))
-        flat = [part for parts in leaves for part in parts]
-        slopes = torch.autograd.grad(loss, flat, allow_unused=True) if flat and loss.requires_grad else [None] * len(flat)
+        totals: list[tuple[Tensor, ...]] = []
+        for piece in self._tiling.pieces(read, pictures):
+            found = [term.summarise(*piece[term.layer]) for term in self._terms]
+            totals = [tuple(map(torch.add, old, new)) for old, new in zip(totals, found, strict=True)] if totals else found
+        loss, slopes = self._score(totals)
         gradient = torch.zeros_like(pictures)
-        for top, left in tiles:
-            tile = pictures[:, :, top[2] : top[3], left[2] : left[3]].detach().requires_grad_()
-            features = read(tile)
+        size = (pictures.shape[2], pictures.shape[3])
+        for tile in self._tiling.tiles(size) if self._terms else []:
+            given = cut(pictures, tile).requires_grad_()
+            features = read(given)
             parts = [
                 part
-                for term in self.terms
-                for part in term.summarise(*self._own(term.layer, features[term.layer], top, left, pictures.shape))
+                for term in self._terms
+                for part in term.summarise(*self._tiling.own(term.layer, features[term.layer], tile, size))
             ]
-            used = [(part, slope) for part, slope in zip(parts, slopes, strict=True) if slope is not None and part.requires_grad]
+            used = [(p, s) for p, s in zip(parts, slopes, strict=True) if s is not None and p.requires_grad]
             if used:
-                (found_slope,) = torch.autograd.grad([part for part, _ in used], tile, [slope for _, slope in used])
-                gradient[:, :, top[2] : top[3], left[2] : left[3]] += found_slope
+                (slope,) = torch.autograd.grad([p for p, _ in used], given, [s for _, s in used])
+                rows, columns = tile
+                gradient[:, :, rows.read : rows.end, columns.read : columns.end] += slope
+            # Before the next tile's maps come, not after.
             del features, parts, used
-        lost = loss.detach().reshape(1)
-        for weight, prior in self.priors:
+        lost = loss.reshape(1)
+        for weight, prior in self._priors:
             given = pictures.detach().requires_grad_()
             value = weight * prior({PICTURE: given})
             gradient += torch.autograd.grad(value.sum(), given)[0]
