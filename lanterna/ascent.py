@@ -80,8 +80,9 @@ def ascend(
     """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
-    the CPU. `gradient` finds it in another way than through one view of the whole, and then moves the canvas itself instead of
-    `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored highest.
+    the CPU. `gradient` finds it in another way than through one view of the whole, and then moves the canvas itself instead
+    of `jitter`: see `tiles.Tiles` and `summaries.TiledTerms`.
+    With `keep_best` the pictures are, each, those of the step whose view scored highest.
     Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
     jitter = jitter or Jitter()
@@ -129,7 +130,7 @@ def ascend(
                 if schedule is not None:
                     for group in tuner.param_groups:
                         group["lr"] = lr * schedule(step / max(steps - 1, 1))
-                tuner.step(lambda: look(read))
+                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor will do, as torch documents
                 step += 1
                 stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
                 if preview_every and step % preview_every == 0:

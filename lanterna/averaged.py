@@ -51,7 +51,7 @@ class AveragedAdam(torch.optim.Adam):
                 self.gathered, self.weight = carried["gathered"].clone(), float(carried["weight"])
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step downhill; the picture is kept in [0, 1] and joins the average."""
         with torch.enable_grad():
             loss = closure() if closure else None
@@ -66,7 +66,8 @@ class AveragedAdam(torch.optim.Adam):
         """The averaged picture (1, C, H, W) in [0, 1]; the picture itself before any step."""
         if not self.weight:
             return self.picture.detach().clone()
-        return (self.gathered / self.weight).clamp(0, 1)
+        average: Tensor = (self.gathered / self.weight).clamp(0, 1)
+        return average
 
     def snapshot(self) -> dict[str, Tensor]:
         """All of its state, to go on from at the same size."""

@@ -138,7 +138,8 @@ def gram_distance(found: Moments, target: Moments, normalisation: Normalisation 
 
 def means_distance(found: Moments, target: Moments) -> Tensor:
     """Squared distance of the means, over the target's energy: the control, no correlation in it."""
-    return (found.mean - target.mean).square().sum() / target.energy
+    distance: Tensor = (found.mean - target.mean).square().sum() / target.energy
+    return distance
 
 
 def mean_variance_distance(found: Moments, target: Moments) -> Tensor:
@@ -196,7 +197,8 @@ def wasserstein_distance(found: Moments, target: Moments | Gaussian) -> Tensor:
     covariance = found.covariance
     shared: Tensor = _TraceRoot.apply(goal.root, covariance)
     spread = covariance.diagonal().sum() + goal.spread - 2 * shared
-    return ((found.mean - goal.mean).square().sum() + spread) / goal.energy
+    distance: Tensor = ((found.mean - goal.mean).square().sum() + spread) / goal.energy
+    return distance
 
 
 DISTANCES: dict[str, Callable[[Moments, Moments], Tensor]] = {

@@ -142,7 +142,8 @@ def _pairwise(rows: Tensor) -> Tensor:
     """Cosine distance between all rows, each column summing to 1."""
     unit = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-6)
     distance = (1 - unit @ unit.T).clamp(min=0)
-    return distance / distance.sum(0, keepdim=True).clamp(min=1e-6)
+    normalised: Tensor = distance / distance.sum(0, keepdim=True).clamp(min=1e-6)
+    return normalised
 
 
 def self_similarity_term(layer: str, target: Tensor, *, weight: float = 1.0, positions: int = 1024) -> Term:

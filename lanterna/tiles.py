@@ -1,11 +1,12 @@
 """The gradient of an objective over a picture of any size, one tile at a time: memory of a tile, the same numbers.
 
-A layer's position depends on its receptive field and on nothing else. So the gradient of a sum over positions is the sum of the
-gradients of its parts, and each part needs only the pixels that its positions see: a tile and, around it, a halo.
+A layer's position depends on its receptive field and on nothing else. So the gradient of a sum over positions is the sum
+of the gradients of its parts, and each part needs only the pixels that its positions see: a tile and, around it, a halo.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, lcm
 
 import torch
@@ -73,8 +74,8 @@ class Tiles:
     """A source of gradients for `ascend`: views of a whole picture that is shifted at random, tile by tile.
 
     Each step sees the picture moved by up to `shift` pixels within its own mirrored surroundings, so that neither the
-    network's grid nor the picture's border leaves a mark. `side` is the side of a tile with its halo, in pixels; None takes the
-    whole in one. The objective must be a sum over positions (`per_position`) of layers that `reach` knows.
+    network's grid nor the picture's border leaves a mark. `side` is the side of a tile with its halo, in pixels; None takes
+    the whole in one. The objective must be a sum over positions (`per_position`) of layers that `reach` knows.
     """
 
     def __init__(self, reach: Reach, shift: int = 0, side: int | None = None) -> None:
@@ -92,10 +93,7 @@ class Tiles:
             return [(0, whole, 0, whole)]
         edges = [0, *range(offset or self.core, whole, self.core), whole]
         before, after = self.reach.halo
-        return [
-            (start, stop, max(start - before, 0), min(stop + after, whole))
-            for start, stop in zip(edges, edges[1:], strict=False)
-        ]
+        return [(start, stop, max(start - before, 0), min(stop + after, whole)) for start, stop in pairwise(edges)]
 
     def __call__(
         self,

@@ -8,6 +8,8 @@ import cyclopts
 from lanterna import __version__
 from lanterna.cli import look
 from lanterna.cli import replay as replay_command
+from lanterna.cli import style_distance as style_distance_command
+from lanterna.cli import stylize as stylize_command
 from lanterna.cli import tour as tour_command
 from lanterna.cli import visualize as visualize_command
 from lanterna.cli.console import errors
@@ -27,6 +29,9 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    stylize_command.stylize,
+    stylize_command.texture,
+    style_distance_command.style_distance,
     replay_command.replay,
     look.fetch,
     look.doctor,

@@ -86,7 +86,12 @@ def readable(error: ValidationError) -> str:
         if name == "units" and part["type"] in ("missing", "too_short"):
             lines.append("no unit was given; a unit is LAYER:CHANNEL, such as logits:0")
             continue
-        flag = {"start": "--from", "units": "UNIT"}.get(name, f"--{name.replace('_', '-')}")
+        if name == "styles" and part["type"] in ("missing", "too_short"):
+            lines.append("no style was given; give a picture file, or a sample such as coffee")
+            continue
+        flag = {"start": "--from", "units": "UNIT", "styles": "STYLE", "masks": "--mask"}.get(
+            name, f"--{name.replace('_', '-')}"
+        )
         given: Any = part.get("input")
         allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"]
         lines.append(f"{flag} {given!r}: {allowed[0].lower()}{allowed[1:]}")

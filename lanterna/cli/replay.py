@@ -10,12 +10,13 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import visualize
+from lanterna.cli import stylize, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
+from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["replay"]
@@ -29,7 +30,11 @@ class _Technique:
     again: Callable[[Any, Any, Common, Path, dict[str, Any], dict[str, Any]], int]
 
 
-TECHNIQUES = {"visualize": _Technique(VisualizeRecipe, visualize.again)}
+TECHNIQUES = {
+    "visualize": _Technique(VisualizeRecipe, visualize.again),
+    "stylize": _Technique(StylizeRecipe, stylize.again),
+    "texture": _Technique(TextureRecipe, stylize.again),
+}
 
 
 def replay(

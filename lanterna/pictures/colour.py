@@ -18,14 +18,15 @@ def _moments(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T
+    power: Tensor = (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T
+    return power
 
 
 def match_colours(picture: Tensor, reference: Tensor) -> Tensor:
     """`picture` with the mean and covariance of the colours of `reference`; both (1, 3, H, W) in [0, 1], of any sizes.
 
-    By the symmetric root of the covariances: of all linear ways the one that moves colours least (Gatys et al. 2016, "Preserving
-    Color in Neural Artistic Style Transfer"; Pitié and Kokaram 2007).
+    By the symmetric root of the covariances: of all linear ways the one that moves colours least (Gatys et al. 2016,
+    "Preserving Color in Neural Artistic Style Transfer"; Pitié and Kokaram 2007).
     """
     mean, covariance = _moments(picture)
     goal_mean, goal = _moments(reference)

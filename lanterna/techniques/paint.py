@@ -89,14 +89,24 @@ def paint(
         canvas = PictureCanvas(resized(picture, size).clamp(0, 1).to(network.device))
         made: list[torch.optim.Optimizer] = []
 
-        def tuner(parameters: list[Tensor], lr: float, state: dict[str, Tensor] = state, made: list[torch.optim.Optimizer] = made) -> torch.optim.Optimizer:
+        def tuner(
+            parameters: list[Tensor], lr: float, state: dict[str, Tensor] = state, made: list[torch.optim.Optimizer] = made
+        ) -> torch.optim.Optimizer:
             if optimizer == "adam":
                 made.append(AveragedAdam(parameters, lr, decay=decay, carried=state))
             else:
                 made.append(torch.optim.LBFGS(parameters, lr=1.0, max_iter=1, history_size=history))
             return made[0]
 
-        def listen(event: Event, size: Size = size, index: int = index, first: int = first, tell: Listener = tell, made: list[torch.optim.Optimizer] = made, canvas: PictureCanvas = canvas) -> Literal["stop"] | None:
+        def listen(
+            event: Event,
+            size: Size = size,
+            index: int = index,
+            first: int = first,
+            tell: Listener = tell,
+            made: list[torch.optim.Optimizer] = made,
+            canvas: PictureCanvas = canvas,
+        ) -> Literal["stop"] | None:
             adam = made[0] if made and isinstance(made[0], AveragedAdam) else None
             if isinstance(event, Stepped):
                 if not bool(torch.isfinite(event.values).all()):
