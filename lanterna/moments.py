@@ -158,14 +158,15 @@ class _TraceRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, root: Tensor, matrix: Tensor) -> Tensor:
-        product = root.T @ matrix.double() @ root
+        product: Tensor = root.T @ matrix.double() @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         roots = values.clamp(min=0).sqrt()
         floor = roots.max() * _EMPTY**0.5
         inverse = torch.where(roots > floor, 1 / roots.clamp(min=1e-30), torch.zeros_like(roots))
         side = root @ vectors
         ctx.save_for_backward(((side * inverse) @ side.T / 2).to(matrix))
-        return roots.sum().to(matrix)
+        total: Tensor = roots.sum().to(matrix)
+        return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:

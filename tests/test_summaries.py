@@ -1,5 +1,7 @@
 """Tiles give the gradient of the whole; statistics are what they are said to be."""
 
+from collections.abc import Iterator
+
 import pytest
 import tiny
 import torch
@@ -24,6 +26,16 @@ from lanterna.summaries import (
 from lanterna.techniques.style_targets import features_of, moments_of
 from lanterna.tiles import reach_of
 
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Maps this small are slower in two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 LAYERS = ["relu1_1", "relu2_1", "relu3_1"]
 NETWORK = adapted(tiny.make_vgg())
 
@@ -32,7 +44,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def tiling(side: int = 40) -> Tiling:
+def tiling(side: int = 64) -> Tiling:
     return Tiling(reach_of([NETWORK.layer(name) for name in [*LAYERS, "relu3_2"]]), side)
 
 
@@ -55,7 +67,7 @@ def terms_of(kind: str, size: tuple[int, int]) -> list[Term]:
     ]
 
 
-@pytest.mark.parametrize("size", [(97, 83), (64, 120), (71, 150)])
+@pytest.mark.parametrize("size", [(97, 83), (64, 101)])
 @pytest.mark.parametrize("kind", [*DISTANCES, "guided", "content", "self_similarity"])
 def test_the_gradient_in_tiles_is_that_of_the_whole(kind: str, size: tuple[int, int]) -> None:
     terms = terms_of(kind, size)
@@ -67,7 +79,7 @@ def test_the_gradient_in_tiles_is_that_of_the_whole(kind: str, size: tuple[int, 
         value = objective({**read(picture), "picture": picture})
         (whole,) = torch.autograd.grad(value.sum(), picture)
         pieces = TiledTerms(terms, tiling(), priors)
-        assert len(tiling().tiles(size)) > 4
+        assert len(tiling().tiles(size)) >= 6
         tiled_value, tiled = pieces(picture, read, objective, torch.Generator())
     assert whole.norm() > 0
     assert (tiled - whole).norm() / whole.norm() < 1e-4

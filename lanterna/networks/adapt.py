@@ -20,15 +20,16 @@ _AVERAGE_GAIN = 2.0
 def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "replicate") -> Network:
     """`network` with max pooling replaced by means ("avg"), and another padding.
 
-    "replicate" is for the first convolution alone: with zeros a picture has an edge to black around it, and gets a frame.
-    "circular" is for all of them: then the picture has no border, and its left side goes on at its right.
-    Raises InputError where that can't be: for padding that is no convolution's own.
+    With zeros around them maps have an edge at the border, and the picture gets a frame of dots: "replicate" repeats the
+    outermost positions in every convolution (in the first alone, as is customary, it leaves dots). "circular" has no border
+    at all: the picture's left side goes on at its right. Raises InputError where that can't be: for padding that is no
+    convolution's own.
     """
     module = copy.deepcopy(network.module)
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if padding == "circular" and any(type(part) is not nn.Conv2d for part in convolutions):
         raise InputError(f"{network.name} pads by itself, so it can't be made to tile; use vgg16_hed or a torchvision VGG")
-    for part in convolutions if padding == "circular" else convolutions[:1]:
+    for part in convolutions:
         if type(part) is nn.Conv2d:
             part.padding_mode = padding
     if pooling == "avg":
