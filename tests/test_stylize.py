@@ -19,6 +19,7 @@ from lanterna.techniques.paint import Sketch
 from lanterna.techniques.style_layers import default_layers
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Maps this small are slower in two."""
@@ -64,7 +65,7 @@ def test_every_statistic_falls(statistic: str) -> None:
         {"preset": "gatys", "steps": 30},
         {"content_loss": "self_similarity"},
         {"pooling": "avg"},
-        {"tile": 40, "size": "96"},
+        {"tile": 48, "size": "96", "steps": 3},
         {"scramble": True},
     ],
 )
@@ -144,11 +145,16 @@ def test_colours_of_the_content_are_kept() -> None:
 
 
 def test_a_tileable_texture_has_no_seam() -> None:
-    made = TextureRecipe(styles=("gravel",), size="48", steps=40, tileable=True)
-    picture = stylize.run_texture(made, NETWORK).picture[0]
-    seam = (picture[:, :, 0] - picture[:, :, -1]).abs().mean()
-    inside = (picture[:, :, 1:] - picture[:, :, :-1]).abs().mean()
-    assert float(seam) < 1.6 * float(inside)
+    made = TextureRecipe(styles=("gravel",), size="48", steps=8, tileable=True)
+    painted = stylize.run_texture(made, NETWORK)
+    assert sum(painted.losses.values()) < sum(painted.start_losses.values())
+    # Without a border it makes no difference where the picture is cut.
+    wrapped = adapted(NETWORK, padding="circular")
+    here, there = (
+        wrapped.capture(picture, ["relu3_1"])["relu3_1"]
+        for picture in (painted.picture, painted.picture.roll((8, 20), (2, 3)))
+    )
+    torch.testing.assert_close(there, here.roll((2, 5), (2, 3)), rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match=r"multiples of 4.*48x48|multiples of 4.*52x52"):
         stylize.run_texture(made.model_copy(update={"size": "50"}), NETWORK)
 
@@ -203,7 +209,7 @@ def test_an_empty_mask_is_refused(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_a_number_is_said() -> None:
     with pytest.raises(LanternaError, match="the loss became"):
-        stylize.run(recipe(style_weight=1e38, statistic="gram"), NETWORK)
+        stylize.run(recipe(style_weight=1e300, statistic="gram"), NETWORK)
 
 
 def test_the_command_line_paints_and_replays(lanterna: Run, folder: Path) -> None:
@@ -223,8 +229,11 @@ def test_a_killed_run_goes_on_from_its_checkpoint(lanterna: Run, folder: Path) -
     command = ["stylize", "chelsea", "coffee", *TINY, "--size", "40", "--steps", "25", "--checkpoint", "run.ckpt"]
     assert lanterna(*command[:-2], "--out", "whole.png").code == 0
 
+    seen: list[Event] = []
+
     def killed(event: Event) -> None:
-        if isinstance(event, Stepped) and event.step == 14:
+        seen.append(event)
+        if sum(isinstance(one, Stepped) for one in seen) == 14:
             raise KeyboardInterrupt
 
     from lanterna.cli import stylize as command_line

@@ -194,8 +194,7 @@ def _run(
             raise InputError(f"--checkpoint {checkpoint}: there is no folder {checkpoint.absolute().parent}")
 
         def keep(sketch: Sketch) -> None:
-            if sketch.step % _KEEP_EVERY == 0:
-                save_sketch(sketch, checkpoint, key)
+            save_sketch(sketch, checkpoint, key)
 
     frames = Film()
     stopper = Stopper()
@@ -209,10 +208,12 @@ def _run(
 
         every = _KEEP_EVERY if film is not None else 0
         if isinstance(recipe, StylizeRecipe):
-            result = run(recipe, net, listen_and_film, keep=keep, resume=resume, preview_every=every)
+            result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
         else:
             assert isinstance(recipe, TextureRecipe)
-            result = run_texture(recipe, net, listen_and_film, keep=keep, resume=resume, preview_every=every)
+            result = run_texture(
+                recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every
+            )
     if film is not None:
         frames.add(result.picture)
         frames.save(film)

@@ -66,13 +66,14 @@ def paint(
     history: int = 15,
     decay: float = 0.99,
     keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
     preview_every: int = 0,
     on_event: Listener | None = None,
 ) -> Painted:
     """Change the picture of `start` so that the losses of every size fall, smallest size first.
 
     The optimiser's moments are carried from size to size; the picture that goes on, and comes out, is the average of the last
-    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after each step. Raises LanternaError where a
+    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every` steps of a size. Raises LanternaError where a
     loss is not finite.
     """
     series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
@@ -114,8 +115,8 @@ def paint(
                         f"the loss became {float(event.values[0])} in step {event.step} at {size[0]}x{size[1]}; "
                         "use a smaller --lr, or weights that are closer to the defaults"
                     )
-                if keep is not None and adam is not None:
-                    keep(Sketch(index, first + event.step, canvas.parameters[0].detach().cpu(), adam.snapshot()))
+                if keep is not None and adam is not None and (first + event.step) % keep_every == 0:
+                    keep(Sketch(index, first + event.step, canvas.parameters[0].detach().cpu().clone(), adam.snapshot()))
             if isinstance(event, Preview) and adam is not None:
                 event = Preview(event.step, event.steps, adam.average)
             return tell(event)

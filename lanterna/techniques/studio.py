@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lanterna.averaged import resized
+from lanterna.errors import InputError
 from lanterna.moments import DISTANCES, Normalisation, gram_distance, scrambled
 from lanterna.networks.network import Network
 from lanterna.objectives import PICTURE, Objective
@@ -55,6 +56,16 @@ class Studio:
     def shown(self, size: Size) -> list[Tensor]:
         """The styles as they are at one of the sizes: in the same proportion to the result at all of them."""
         return styles_at(self.recipe, self.styles, self.size, size)
+
+    def __post_init__(self) -> None:
+        statistic = self.recipe.statistic or self.recipe.defaults.statistic
+        if statistic == "histogram" and self.masks:
+            raise InputError("--statistic histogram ranks all positions, so it knows no --mask; use gram or wasserstein")
+        if statistic == "histogram" and self.tiling(self.size) is not None:
+            raise InputError(
+                f"--statistic histogram ranks all positions at once, so {self.size[0]}x{self.size[1]} can't be had in tiles; "
+                "use gram or wasserstein, or a smaller --size"
+            )
 
     def weight(self, name: str) -> float:
         """The recipe's weight of content, style or tv; the preset's where it has none."""

@@ -164,6 +164,7 @@ def _paint(
     *,
     on_event: Listener | None,
     keep: Callable[[Sketch], None] | None,
+    keep_every: int,
     resume: Sketch | None,
     preview_every: int,
 ) -> tuple[Painted, list[Size], dict[str, float], dict[str, float]]:
@@ -180,7 +181,7 @@ def _paint(
 
     sketch = resume or Sketch(0, 0, resized(start, sizes[0]).clamp(0, 1), {})
     painted = paint(
-        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep,
+        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep, keep_every=keep_every,
         preview_every=preview_every, on_event=on_event,
     )  # fmt: skip
     whole = last[0] if last else studio.scale(size, 0)
@@ -200,12 +201,13 @@ def run(
     on_event: Listener | None = None,
     *,
     keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
     resume: Sketch | None = None,
     preview_every: int = 0,
 ) -> Stylized:
     """Paint the recipe's content in its styles.
 
-    `keep` is given a sketch after each step, from which `resume` goes on. Raises InputError before anything is computed, and
+    `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is computed, and
     LanternaError where a loss is not finite.
     """
     content = pictures_io.load(recipe.content)
@@ -229,7 +231,7 @@ def run(
         elif recipe.init == "style":
             given = resized(styles[0], size).clamp(0, 1)
     painted, sizes, losses, begun = _paint(
-        studio, given, size, on_event=on_event, keep=keep, resume=resume, preview_every=preview_every
+        studio, given, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
     )
     picture = with_colours_of(painted.picture, content) if recipe.color == "luminance" else painted.picture
     return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
@@ -253,6 +255,7 @@ def run_texture(
     on_event: Listener | None = None,
     *,
     keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
     resume: Sketch | None = None,
     preview_every: int = 0,
 ) -> Stylized:
@@ -276,6 +279,6 @@ def run_texture(
     sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
     start = _noise(styles[0], sizes[0], recipe.seed)
     painted, done, losses, begun = _paint(
-        studio, start, size, on_event=on_event, keep=keep, resume=resume, preview_every=preview_every
+        studio, start, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
     )
     return Stylized(recipe, painted.picture, tuple(done), painted.steps, losses, begun, painted.trace, painted.stopped)
