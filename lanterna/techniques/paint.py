@@ -73,8 +73,8 @@ def paint(
     """Change the picture of `start` so that the losses of every size fall, smallest size first.
 
     The optimiser's moments are carried from size to size; the picture that goes on, and comes out, is the average of the last
-    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every` steps of a size. Raises LanternaError where a
-    loss is not finite.
+    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every` steps of a size.
+    Raises LanternaError where a loss is not finite.
     """
     series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
     picture, state = start.picture, start.state

@@ -181,8 +181,8 @@ def _paint(
 
     sketch = resume or Sketch(0, 0, resized(start, sizes[0]).clamp(0, 1), {})
     painted = paint(
-        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep, keep_every=keep_every,
-        preview_every=preview_every, on_event=on_event,
+        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep,
+        keep_every=keep_every, preview_every=preview_every, on_event=on_event,
     )  # fmt: skip
     whole = last[0] if last else studio.scale(size, 0)
     final = (resized(painted.picture, size).clamp(0, 1) * 255).round() / 255
@@ -207,8 +207,8 @@ def run(
 ) -> Stylized:
     """Paint the recipe's content in its styles.
 
-    `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is computed, and
-    LanternaError where a loss is not finite.
+    `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is
+    computed, and LanternaError where a loss is not finite.
     """
     content = pictures_io.load(recipe.content)
     size = parse_sides(recipe.size, content.shape[2] / content.shape[3])

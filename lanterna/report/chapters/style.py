@@ -80,7 +80,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
     ]
     html = render(
         "style.html", style=picture_data(style), style_name=STYLE, four=items[:4], layers=items[4:], grams=grams,
-        gram_layer=layers[min(1, len(layers) - 1)], network=network, recipe=context.recipe, plain=network.name.startswith("vgg"),
+        gram_layer=layers[min(1, len(layers) - 1)], network=network, recipe=context.recipe,
+        plain=network.name.startswith("vgg"),
     )  # fmt: skip
     numbers = [{"title": title, "losses": result.losses, "steps": list(result.steps)} for title, result in shown]
     return Chapter(KIND.name, KIND.title, html, {"pictures": numbers})
