@@ -5,7 +5,7 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import objectives, pictures, priors
+from lanterna import data, objectives, pictures, priors
 from lanterna.ascent import ascend
 from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
@@ -22,14 +22,20 @@ from lanterna.jitter import Jitter
 from lanterna.networks import Layer, Network, Prediction, Preprocessing
 from lanterna.networks.capture import capture
 from lanterna.networks.sources import load
+from lanterna.techniques.dream import Dream, DreamRecipe
+from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 
 __version__ = "0.1.0"
 
 __all__ = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",
@@ -47,6 +53,7 @@ __all__ = [
     "VisualizeRecipe",
     "ascend",
     "capture",
+    "data",
     "load",
     "objectives",
     "pictures",

@@ -80,12 +80,11 @@ def ascend(
     """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
-    the CPU. `gradient` finds it in another way than through one view of the whole, and then moves the canvas itself instead
-    of `jitter`: see `tiles.Tiles` and `summaries.TiledTerms`.
-    With `keep_best` the pictures are, each, those of the step whose view scored highest.
-    Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
+    the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
+    instead of `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored
+    highest. Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
-    jitter = jitter or Jitter()
+    moves = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE, PROGRESS})
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
@@ -98,7 +97,7 @@ def ascend(
     step = 0
 
     def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
-        """One forward and one backward pass; gives what the tuner lowers."""
+        """One forward and one backward pass; gives what the tuner lowers, for each picture (B,)."""
         nonlocal moved, judged, best
         tuner.zero_grad(set_to_none=True)
         redirected = step < min(redirected_steps, steps // 2)
@@ -108,21 +107,20 @@ def ascend(
             if gradient is not None:
                 values, slope = gradient(rendered, read, objective, generator)
             else:
-                features = read(jitter.view(rendered, size, generator, progress))
+                features = read(moves.view(rendered, size, generator, progress))
                 features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
                 values = objective(features)
-        loss = -values.sum()
         if gradient is not None:
             rendered.backward(slope.neg_())
         else:
-            loss.backward()
+            (-values.sum()).backward()
         with torch.no_grad():
             trace[step] = values
             if not redirected:
                 moved, judged = moved | _reached(canvas), True
             if keep_best:
                 best = _better(best, values, middle(rendered, size))
-        return loss.detach()
+        return -values.detach()
 
     try:
         with network.reading(layers) as read:
@@ -130,7 +128,7 @@ def ascend(
                 if schedule is not None:
                     for group in tuner.param_groups:
                         group["lr"] = lr * schedule(step / max(steps - 1, 1))
-                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor will do, as torch documents
+                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor stays on its device
                 step += 1
                 stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
                 if preview_every and step % preview_every == 0:

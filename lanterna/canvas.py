@@ -22,8 +22,8 @@ CanvasName = Literal["fourier", "pixels", "maco"]
 
 # Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
 # largest row. Rows are R, G, B.
-_COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-_COLOUR = _COLOUR / _COLOUR.norm(dim=0).max()
+COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 # Share of the natural magnitude that noise gets: highlights and shadows count for so much before the sigmoid that the whole
 # of it, with random phases, gives blown-out colours.
@@ -47,13 +47,13 @@ class Canvas(ABC):
 def _to_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", _COLOUR.to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", COLOUR.to(planes), planes)
 
 
 def _from_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(_COLOUR.double()).to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(COLOUR.double()).to(planes), planes)
 
 
 def _logit(pictures: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from lanterna import pictures
 from lanterna.networks.network import Network
 from lanterna.recipe import Recipe
 
@@ -23,7 +22,7 @@ def describe(recipe: Recipe, network: Network, options: Mapping[str, Any]) -> di
         "versions": {package: metadata.version(package) for package in PACKAGES},
         "threads": torch.get_num_threads(),
         "device": str(network.device),
-        "inputs": {name: pictures.digest(name) for name in recipe.inputs()},
+        "inputs": recipe.digests(),
         "options": dict(options),
     }
 

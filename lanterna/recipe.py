@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lanterna import pictures
+
 __all__ = ["Recipe"]
 
 
@@ -21,3 +23,7 @@ class Recipe(BaseModel):
     def inputs(self) -> tuple[str, ...]:
         """The pictures that go in, as they were named: files, or sample pictures."""
         return ()
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each thing that goes in, by its name: replay warns where it has changed."""
+        return {name: pictures.digest(name) for name in self.inputs()}

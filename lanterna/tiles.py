@@ -1,7 +1,7 @@
 """The gradient of an objective over a picture of any size, one tile at a time: memory of a tile, the same numbers.
 
-A layer's position depends on its receptive field and on nothing else. So the gradient of a sum over positions is the sum
-of the gradients of its parts, and each part needs only the pixels that its positions see: a tile and, around it, a halo.
+A layer's position depends on its receptive field and on nothing else. So the gradient of a sum over positions is the sum of
+the gradients of its parts, and each part needs only the pixels that its positions see: a tile and, around it, a halo.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -85,14 +85,15 @@ class Tiles:
             raise InputError(f"a tile of {side} px is too small: the layers see so far that {least} px is the least")
         self.core = None if side is None else (side - sum(reach.halo)) // reach.align * reach.align
 
-    def spans(self, length: int, offset: int = 0) -> list[tuple[int, int, int, int]]:
+    def spans(self, length: int) -> list[tuple[int, int, int, int]]:
         """For one axis: (first of the tile's own, end of it, first read, end of what is read), in the view's pixels."""
         align = self.reach.align
         whole = ceil((length + self.shift) / align) * align
         if self.core is None or self.core >= whole:
             return [(0, whole, 0, whole)]
-        edges = [0, *range(offset or self.core, whole, self.core), whole]
         before, after = self.reach.halo
+        # The rest joins the last tile where it is too small to hold one receptive field by itself.
+        edges = [0, *range(self.core, whole - after - align + 1, self.core), whole]
         return [(start, stop, max(start - before, 0), min(stop + after, whole)) for start, stop in pairwise(edges)]
 
     def __call__(

@@ -4,8 +4,12 @@ import lanterna
 
 PUBLIC = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "Layer",
@@ -23,6 +27,7 @@ PUBLIC = [
     "VisualizeRecipe",
     "ascend",
     "capture",
+    "data",
     "load",
     "objectives",
     "pictures",

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import dream as dream_command
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
+from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
 from lanterna.cli import style_distance as style_distance_command
 from lanterna.cli import stylize as stylize_command
@@ -32,6 +35,9 @@ for command in (
     stylize_command.stylize,
     stylize_command.texture,
     style_distance_command.style_distance,
+    invert_command.invert,
+    patterns_command.patterns,
+    dream_command.dream,
     replay_command.replay,
     look.fetch,
     look.doctor,

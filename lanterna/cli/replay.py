@@ -10,12 +10,15 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import stylize, visualize
+from lanterna.cli import dream, invert, patterns, stylize, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
+from lanterna.techniques.dream import DreamRecipe
+from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
@@ -31,7 +34,10 @@ class _Technique:
 
 
 TECHNIQUES = {
+    "invert": _Technique(InvertRecipe, invert.again),
     "visualize": _Technique(VisualizeRecipe, visualize.again),
+    "patterns": _Technique(PatternsRecipe, patterns.again),
+    "dream": _Technique(DreamRecipe, dream.again),
     "stylize": _Technique(StylizeRecipe, stylize.again),
     "texture": _Technique(TextureRecipe, stylize.again),
 }

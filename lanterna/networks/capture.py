@@ -1,6 +1,6 @@
 """Reading layers of a live module, and leaving it as it was found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -54,11 +54,20 @@ class Capture:
     """The layers of one module, read by forward passes that stop at the deepest of them.
 
     `calls` says how often each module runs in one forward pass (from `probe`), `rewritten` which outputs a later
-    in-place operation changes, so that they are copied when they pass by.
+    in-place operation changes, so that they are copied when they pass by. With `visit`, a layer is handed over when it is
+    computed, as (names, features), and not kept: it is still in the processor's cache then, and memory stays small.
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[str], calls: Mapping[str, int], rewritten: set[str]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        calls: Mapping[str, int],
+        rewritten: set[str],
+        visit: Callable[[list[str], Tensor], None] | None = None,
+    ) -> None:
         self._module = module
+        self._visit = visit
         self._wanted: dict[str, dict[int, list[str]]] = {}
         self._parts = dict(module.named_modules())
         for layer in layers:
@@ -89,7 +98,9 @@ class Capture:
             if layers is None:
                 return
             tensor = first_tensor(output)
-            if tensor is not None:
+            if tensor is not None and self._visit is not None:
+                self._visit(layers, tensor)
+            elif tensor is not None:
                 key = f"{name}#{self._count[name]}"
                 tensor = tensor.clone() if key in self._rewritten else tensor
                 self._found.update(dict.fromkeys(layers, tensor))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,12 +19,17 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
+    from lanterna.techniques.dream import Dream
+    from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
 
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
+
+# Takes the names that features go by, and the features.
+Visitor = Callable[[list[str], Tensor], None]
 
 # How modules refuse a picture: torch by the first, timm and many users' own by the others.
 _REFUSALS = (RuntimeError, AssertionError, ValueError)
@@ -225,6 +231,34 @@ class Network:
                 for handle in handles:
                     handle.remove()
 
+    @contextmanager
+    def visiting(self, layers: Sequence[str], visit: Visitor) -> Iterator[Callable[[Tensor], None]]:
+        """A function that runs public pictures (B, 3, H, W) and hands each layer to `visit` as soon as it is there.
+
+        `visit` gets the names that the features go by, and the features (B, channels, ...), which it must not keep or change:
+        nothing is held, so that all layers of a network can be looked at in one pass. Raises UnknownNameError.
+        """
+        names: dict[str, list[str]] = {}
+        for name in layers:
+            names.setdefault("" if name == LOGITS else self.layer(name).name, []).append(name)
+        module = self._optimise(frozenset(split_call(inner)[0] for inner in names))
+
+        def hand_over(inner: list[str], features: Tensor) -> None:
+            visit([name for key in inner for name in names[key]], features)
+
+        reader = Capture(module, list(names), self._probe.counts, self._probe.rewritten, hand_over)
+
+        def run(pictures: Tensor) -> None:
+            reader(self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last))
+
+        with frozen(module), torch.no_grad():
+            handles = reader.install()
+            try:
+                yield run
+            finally:
+                for handle in handles:
+                    handle.remove()
+
     def capture(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The features of `pictures` (B, 3, H, W) at `layers`, each (B, channels, ...), without gradient."""
         self.check_size((pictures.shape[2], pictures.shape[3]), layers)
@@ -303,3 +337,22 @@ class Network:
         from lanterna.techniques.visualize import VisualizeRecipe, run
 
         return run(VisualizeRecipe(units=units, **fields), self)
+
+    def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
+        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; `DreamRecipe` has the fields."""
+        from lanterna.techniques.dream import DreamRecipe, run
+
+        return run(DreamRecipe(picture=picture, layers=layers, **fields), self)
+
+    def invert(self, layers: str | Sequence[str], picture: str | Path | Tensor, **fields: Any) -> "Inversion":
+        """Recreate `picture`, a file, a sample's name or a tensor (1, 3, H, W), from `layers`: "relu3_3", say, or "all".
+
+        See `InvertRecipe` for the fields.
+        """
+        from lanterna.techniques.invert import InvertRecipe, run
+
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        given = picture if isinstance(picture, Tensor) else None
+        # A recipe holds what can be written down: a tensor has no name.
+        recipe = InvertRecipe(layers=names, picture="(tensor)" if given is not None else str(picture), **fields)
+        return run(recipe, self, picture=given)

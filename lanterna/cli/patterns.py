@@ -1,0 +1,133 @@
+"""`patterns`: what real pictures excite a unit."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from lanterna import pictures
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.errors import InputError
+from lanterna.networks.network import Network
+from lanterna.networks.wheels import replace_file
+from lanterna.patterns.projection import Method
+from lanterna.provenance import describe
+from lanterna.report.page import check_folder
+from lanterna.techniques.patterns import Patterns, PatternsRecipe, run
+
+__all__ = ["again", "patterns"]
+
+
+def _help(field: str) -> str:
+    return field_help(PatternsRecipe, field)
+
+
+def patterns(
+    network: str,
+    /,
+    *unit: str,
+    data: Annotated[str | None, Parameter(help=_help("data"))] = None,
+    top: Annotated[int | None, Parameter(help=_help("top"))] = None,
+    crops: Annotated[bool | None, Parameter(negative="--no-crops", help=_help("crops"))] = None,
+    repeat: Annotated[bool | None, Parameter(negative=(), help=_help("repeat"))] = None,
+    strict: Annotated[bool | None, Parameter(negative=(), help=_help("strict"))] = None,
+    projection: Annotated[Method | None, Parameter(help=_help("projection"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    scan: Annotated[Path | None, Parameter(help="the file that keeps the scan; by default one in the cache")] = None,
+    out: Annotated[Path, Parameter(help="the folder for the sheets")] = Path("patterns"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> int:
+    """The places in real pictures that excite each UNIT most, and the pattern it sees there: LAYER:CHANNEL, LAYER:0-5, LAYER.
+
+    Example: lanterna patterns efficientnet_lite0 blocks.2:0-5 --data samples
+    """
+    common = common or Common()
+    fields: dict[str, Any] = {
+        "units": unit or None, "data": data, "top": top, "crops": crops, "repeat": repeat, "strict": strict,
+        "projection": projection, "steps": steps, "size": size, "seed": seed,
+    }  # fmt: skip
+    chosen = make_recipe(PatternsRecipe, recipe, fields)
+    check_folder(out)
+    if scan is not None and scan.suffix != ".safetensors":
+        raise InputError(f"--scan {str(scan)!r} is not a scan's name; it ends in .safetensors")
+    net = load_network(network, common, arch)
+    made = _run(chosen, net, common, scan)
+    record = describe(chosen, net, {"arch": arch})
+    numbers = {"recipe": record, **_numbers(made)}
+    out.mkdir(parents=True, exist_ok=True)
+    pages = made.sheets()
+    names = ["patterns.png"] if len(pages) == 1 else [f"patterns-{i:03d}.png" for i in range(len(pages))]
+    files = [
+        pictures.save(page, out / name, recipe={**record, "page": i})
+        for i, (page, name) in enumerate(zip(pages, names, strict=True))
+    ]
+    replace_file(out / "patterns.json", [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])
+    return _tell(made, numbers, [*files, out / "patterns.json"], common)
+
+
+def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None) -> Patterns:
+    stopper = Stopper()
+    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet, share=True) as listen:
+        return run(recipe, net, listen, file=scan)
+
+
+def _tell(made: Patterns, numbers: dict[str, Any], files: list[Path], common: Common) -> int:
+    outputs = [str(file) for file in files]
+    if common.json:
+        print_json({**numbers, "outputs": outputs})
+    else:
+        _report(made, outputs)
+    return 130 if made.stopped else 0
+
+
+def again(
+    recipe: PatternsRecipe, net: Network, common: Common, out: Path, _options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make a sheet again from its `record`."""
+    made = _run(recipe, net, common, None)
+    file = pictures.save(made.sheets()[int(record.get("page", 0))], out, recipe=record)
+    return _tell(made, {"recipe": record, **_numbers(made)}, [file], common)
+
+
+def _numbers(made: Patterns) -> dict[str, Any]:
+    return {
+        "data": made.data,
+        "pictures": made.pictures,
+        "samples": made.samples,
+        "crops": made.crops,
+        "unreadable": dict(made.unreadable),
+        "notes": made.says(),
+        "units": [
+            {
+                **one.numbers(),
+                "made_activation": made.made[one.unit][0].activation[made.made[one.unit][1]]
+                if one.unit in made.made
+                else None,
+                "dead": one.unit in made.dead,
+            }
+            for one in made.units
+        ],
+        "stopped": made.stopped,
+    }
+
+
+def _report(made: Patterns, outputs: list[str]) -> None:
+    for line in made.says():
+        results.print(line, markup=False)
+    for one in made.units:
+        best = f"{one.found[0].value:.2f} in {one.found[0].sample}" if one.found else "nowhere"
+        share = float(one.scan.share_active[one.unit.channel])
+        beside = ""
+        activation = made.made_activation(one.unit)
+        if activation is not None:
+            highest = float(one.scan.highest[one.unit.channel])
+            beside = f"; mean over the map {highest:.2f} at most, {activation:.2f} in the picture made for it"
+        results.print(f"{one.unit.title}: highest {best}; active at {share:.0%} of all positions{beside}", markup=False)
+    for file in outputs:
+        results.print(file, markup=False)

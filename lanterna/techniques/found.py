@@ -1,0 +1,174 @@
+"""What `patterns` gives back: patches, projections, and the numbers that say how far to trust them."""
+
+import base64
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.patterns.fields import Place
+from lanterna.patterns.layer_scan import LayerScan
+from lanterna.techniques.panels import unit_panels
+from lanterna.techniques.units import Unit
+from lanterna.techniques.visualization import Visualization
+
+if TYPE_CHECKING:
+    from lanterna.techniques.patterns import PatternsRecipe
+
+__all__ = ["Found", "Patterns", "UnitPatterns"]
+
+LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_ROWS = 6  # units on one sheet
+
+
+@dataclass(frozen=True)
+class Found:
+    """One place: `value` of the unit at (`row`, `column`) of its map in `sample`.
+
+    `place` is the receptive field in the picture as the network sees it, or None where it exceeds the picture; then
+    `effective` is the part that counts. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern` the
+    projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
+    Checks, which should be zero: `difference` of the activation, computed again, and the share of the projection
+    `outside` of the field.
+    """
+
+    sample: str
+    label: int | None
+    value: float
+    row: int
+    column: int
+    place: Place | None
+    effective: Place | None
+    patch: Tensor
+    pattern: Tensor
+    control: Tensor
+    alike: float
+    difference: float
+    outside: float
+
+
+@dataclass(frozen=True)
+class UnitPatterns:
+    """One unit: its places, best first, and its layer's statistics over the data."""
+
+    unit: Unit
+    found: tuple[Found, ...]
+    scan: LayerScan
+    classes: tuple[str, ...]
+
+    @property
+    def class_share(self) -> float | None:
+        """The share of the places that are in pictures of the commonest class; None without classes."""
+        labels = [place.label for place in self.found if place.label is not None and place.label >= 0]
+        return max(Counter(labels).values()) / len(labels) if labels else None
+
+    @property
+    def alike(self) -> float | None:
+        """How much the projections are those of shuffled weights, from 0 to 1; the mean over the places."""
+        return sum(place.alike for place in self.found) / len(self.found) if self.found else None
+
+    def numbers(self) -> dict[str, Any]:
+        """All numbers, for JSON."""
+        channel, scan = self.unit.channel, self.scan
+        best, selectivity = scan.favourite(channel), scan.selectivity
+        kept = scan.kept.numel() > 0
+        return {
+            "unit": self.unit.title,
+            "layer": self.unit.layer,
+            "channel": channel,
+            "places": [
+                {
+                    "sample": one.sample,
+                    "class": self.classes[one.label] if one.label is not None and one.label >= 0 else None,
+                    "value": one.value,
+                    "row": one.row,
+                    "column": one.column,
+                    "field": None if one.place is None else [one.place.top, one.place.left, *one.place.size],
+                    "effective_field": None
+                    if one.effective is None
+                    else [one.effective.top, one.effective.left, *one.effective.size],
+                    "alike": one.alike,
+                    "difference": one.difference,
+                    "outside": one.outside,
+                }
+                for one in self.found
+            ],
+            "pictures": scan.count,
+            "mean": float(scan.mean[channel]),
+            "variance": float(scan.variance[channel]),
+            "share_active": float(scan.share_active[channel]),
+            "highest_mean": float(scan.highest[channel]),
+            "quantiles": {
+                of: dict(zip(map(str, LEVELS), scan.quantiles(LEVELS, of)[:, channel].tolist(), strict=True)) if kept else {}
+                for of in ("mean", "peak", "place")
+            },
+            "selectivity": None if selectivity is None else float(selectivity[channel]),
+            "favourite_class": None if best is None else self.classes[best],
+            "class_share": self.class_share,
+            "alike": self.alike,
+        }
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Units with their patches, and `made`, from unit to the visualisation and the place of its picture in it.
+
+    `samples` were looked at, crops where `crops` is true, of `pictures` pictures; `unreadable` has those that were skipped,
+    with the reason. `stopped` where someone asked to stop.
+    """
+
+    recipe: "PatternsRecipe"
+    units: tuple[UnitPatterns, ...]
+    made: Mapping[Unit, tuple[Visualization, int]]
+    dead: frozenset[Unit]
+    data: str
+    samples: int
+    pictures: int
+    crops: bool
+    unreadable: Mapping[str, str]
+    notes: tuple[str, ...]
+    stopped: bool
+
+    def made_activation(self, unit: Unit) -> float | None:
+        """The activation of the picture made for `unit`; None where none was made."""
+        if unit not in self.made:
+            return None
+        result, place = self.made[unit]
+        return result.activation[place]
+
+    def says(self) -> list[str]:
+        """What a person should know about the data, one line each."""
+        said = [f"{self.data}: {self.pictures} pictures"]
+        if self.crops:
+            said[0] += f"; they are few, so {self.samples} crops of them at several scales count as data"
+            if not self.recipe.repeat:
+                said[0] += ", and of each picture the best one"
+        if self.unreadable:
+            names = ", ".join(list(self.unreadable)[:5]) + (", ..." if len(self.unreadable) > 5 else "")
+            said.append(f"{len(self.unreadable)} can't be read and were skipped: {names}")
+        fewest = min((len(one.found) for one in self.units), default=self.recipe.top)
+        if fewest < self.recipe.top:
+            said.append(f"{self.recipe.top} places were asked for; the data has {fewest}")
+        return said + list(self.notes)
+
+    def sheets(self) -> list[Tensor]:
+        """Pages of up to six units, each (1, 3, H, W): the made picture, the patches, the projections, and the control."""
+        pages = []
+        for start in range(0, len(self.units), _ROWS):
+            panels: list[Tensor] = []
+            captions: list[str] = []
+            titles: list[str] = []
+            for one in self.units[start : start + _ROWS]:
+                row, said, title = unit_panels(one, self)
+                panels += row
+                captions += said
+                titles.append(title)
+            pages.append(pictures_io.sheet(panels, captions, columns=len(panels) // len(titles), row_titles=titles))
+        return pages
+
+    def _repr_html_(self) -> str:
+        pages = [base64.b64encode(pictures_io.to_png_bytes(page)).decode() for page in self.sheets()]
+        return "".join(f'<img src="data:image/png;base64,{page}" alt="Patterns of units">' for page in pages)
