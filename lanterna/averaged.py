@@ -38,7 +38,7 @@ class AveragedAdam(torch.optim.Adam):
     ) -> None:
         super().__init__(list(parameters), lr=lr, betas=_BETAS)
         self.decay = decay
-        (self.picture,) = self.param_groups[0]["params"]
+        self.picture: Tensor = self.param_groups[0]["params"][0]
         self.gathered = torch.zeros_like(self.picture)
         self.weight = 0.0
         if carried:

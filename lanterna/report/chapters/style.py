@@ -1,5 +1,7 @@
 """Style and content apart: each alone, both, and the control in which the wrong maps go together."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ STYLE, SIDE = "coffee", 128
 # Below this many steps neither the one nor the other is there yet.
 LEAST_STEPS, MOST_STEPS = 20, 120
 # (title, what differs from the defaults): the four of the lecture, then the layers one by one.
-_FOUR = (
+_FOUR: tuple[tuple[str, dict[str, Any]], ...] = (
     ("content only", {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}),
     ("style only", {"content_weight": 0.0, "init": "noise"}),
     ("both", {}),
