@@ -86,7 +86,6 @@ def paint(
         if index < start.scale or series.stopped:
             continue
         scale = scale_at(size, count)
-        series.enter(f"{size[0]}x{size[1]}")
         canvas = PictureCanvas(resized(picture, size).clamp(0, 1).to(network.device))
         made: list[torch.optim.Optimizer] = []
 
