@@ -87,3 +87,22 @@ class _Interrupted(nn.Module):
 def make_interrupted() -> Network:
     """python:tiny:make_interrupted: somebody presses Ctrl-C in its seventh step, once per process."""
     return Network.wrap(_Interrupted(), name="interrupted", preprocessing=Preprocessing(size=(32, 32)))
+
+
+def make_vgg() -> Network:
+    """python:tiny:make_vgg: a chain of three blocks with max pooling, as VGG is."""
+    widths, layers, before = (6, 8, 10), OrderedDict[str, nn.Module](), 3
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        for block, width in enumerate(widths, 1):
+            if block > 1:
+                layers[f"pool{block - 1}"] = nn.MaxPool2d(2)
+            for i in (1, 2):
+                layers[f"conv{block}_{i}"] = nn.Conv2d(before, width, 3, padding=1)
+                layers[f"relu{block}_{i}"] = nn.ReLU()
+                before = width
+    for part in layers.values():
+        if isinstance(part, nn.Conv2d):
+            part.weight.data *= 2
+    preprocessing = Preprocessing(mean=(0.45,), std=(0.25,), size=(32, 32), min_size=4)
+    return Network.wrap(nn.Sequential(layers), name="tiny_vgg", preprocessing=preprocessing)

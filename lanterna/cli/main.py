@@ -14,6 +14,8 @@ from lanterna.cli import look
 from lanterna.cli import manifold as manifold_command
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
+from lanterna.cli import style_distance as style_distance_command
+from lanterna.cli import stylize as stylize_command
 from lanterna.cli import tour as tour_command
 from lanterna.cli import visualize as visualize_command
 from lanterna.cli.console import errors
@@ -33,6 +35,9 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    stylize_command.stylize,
+    stylize_command.texture,
+    style_distance_command.style_distance,
     invert_command.invert,
     patterns_command.patterns,
     manifold_command.manifold,

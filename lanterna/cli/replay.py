@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lanterna import pictures
 from lanterna.cli import dream, fool, invert, manifold, patterns, visualize
+from lanterna.cli import dream, invert, patterns, stylize, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
@@ -22,6 +23,7 @@ from lanterna.techniques.fool_noise import FoolNoiseRecipe
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.manifold import ManifoldRecipe
 from lanterna.techniques.patterns import PatternsRecipe
+from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["replay"]
@@ -43,6 +45,8 @@ TECHNIQUES = {
     "dream": _Technique(DreamRecipe, dream.again),
     "fool": _Technique(FoolRecipe, fool.again),
     "fool-noise": _Technique(FoolNoiseRecipe, fool.again_noise),
+    "stylize": _Technique(StylizeRecipe, stylize.again),
+    "texture": _Technique(TextureRecipe, stylize.again),
 }
 
 

@@ -1,0 +1,91 @@
+"""Adam for pictures: kept in [0, 1], averaged over its last steps, and carried to the next size."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["AveragedAdam", "resized"]
+
+# crowsonkb/style-transfer-pytorch: betas of Adam.
+_BETAS = (0.9, 0.99)
+
+
+def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, C, H, W) at another size, bicubic, not clamped."""
+    if picture.shape[2:] == size:
+        return picture.clone()
+    smaller = size[0] < picture.shape[2]
+    return F.interpolate(picture, size, mode="bicubic", antialias=smaller, align_corners=False)
+
+
+class AveragedAdam(torch.optim.Adam):
+    """Adam whose pictures stay in [0, 1], with the exponential average of the pictures beside it.
+
+    The average is unbiased (divided by the weight it has gathered) and quiet where the picture itself still trembles.
+    `carried` is a state from `carry`: moments go on at the next size, so a scale does not begin by losing what it was given.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        *,
+        decay: float = 0.99,
+        carried: dict[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__(list(parameters), lr=lr, betas=_BETAS)
+        self.decay = decay
+        self.picture: Tensor = self.param_groups[0]["params"][0]
+        self.gathered = torch.zeros_like(self.picture)
+        self.weight = 0.0
+        if carried:
+            self.state[self.picture] = {
+                "step": carried["step"].clone(),
+                "exp_avg": carried["exp_avg"].clone(),
+                "exp_avg_sq": carried["exp_avg_sq"].clone(),
+            }
+            if "gathered" in carried:
+                self.gathered, self.weight = carried["gathered"].clone(), float(carried["weight"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step downhill; the picture is kept in [0, 1] and joins the average."""
+        with torch.enable_grad():
+            loss = closure() if closure else None
+        super().step()
+        self.picture.clamp_(0, 1)
+        self.gathered.lerp_(self.picture, 1 - self.decay)
+        self.weight = self.decay * self.weight + (1 - self.decay)
+        return loss
+
+    @property
+    def average(self) -> Tensor:
+        """The averaged picture (1, C, H, W) in [0, 1]; the picture itself before any step."""
+        if not self.weight:
+            return self.picture.detach().clone()
+        average: Tensor = (self.gathered / self.weight).clamp(0, 1)
+        return average
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """All of its state, to go on from at the same size."""
+        state = self.state[self.picture]
+        if not state:
+            return {}
+        kept = {name: state[name].clone() for name in ("step", "exp_avg", "exp_avg_sq")}
+        return kept | {"gathered": self.gathered.clone(), "weight": torch.tensor(self.weight, dtype=torch.float64)}
+
+    def carry(self, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Its moments at another size (height, width); the average begins anew there, from the picture it is given."""
+        state = self.state[self.picture]
+        if not state:
+            return {}
+        squares = F.interpolate(state["exp_avg_sq"], size, mode="bilinear", align_corners=False)
+        return {
+            "step": state["step"].clone(),
+            "exp_avg": resized(state["exp_avg"], size),
+            # Bicubic would overshoot below zero, where Adam has no root.
+            "exp_avg_sq": squares.clamp(min=0),
+        }

@@ -1,0 +1,241 @@
+"""`stylize` and `texture`: paint a picture in the style of others, or more of their texture."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from lanterna import pictures
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.film import Film, check_film
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.errors import InputError
+from lanterna.events import Event, Preview
+from lanterna.moments import StatisticName
+from lanterna.networks.adapt import Pooling
+from lanterna.networks.network import Network
+from lanterna.provenance import describe
+from lanterna.techniques.paint import Sketch
+from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
+from lanterna.techniques.style_recipe import Colour, ContentLoss, PresetName, StyleRecipe, StylizeRecipe, TextureRecipe
+from lanterna.techniques.stylize import Stylized, run, run_texture
+
+__all__ = ["again", "stylize", "texture"]
+
+# Steps between two checkpoints: a second or more each, so little is lost and little is written.
+_KEEP_EVERY = 10
+
+Numbers = Annotated[str | None, Parameter(help=field_help(StyleRecipe, "style_blend_weights") + ", with commas")]
+Names = Annotated[str | None, Parameter(help=field_help(StyleRecipe, "style_layers") + ", with commas")]
+Checkpoint = Annotated[
+    Path | None, Parameter(help="a file to keep the run's state in; where it is there already, the run goes on from it")
+]
+FilmPath = Annotated[Path | None, Parameter(name="--film", help="also a film of the steps, .webp or .gif")]
+NetworkName = Annotated[str, Parameter(help="the network whose features are matched")]
+
+
+def _help(field: str) -> str:
+    return field_help(StylizeRecipe, field)
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--style-blend-weights {text!r} are not numbers with commas, such as 3,1") from error
+
+
+def stylize(
+    content: str,
+    /,
+    *style: str,
+    style_blend_weights: Numbers = None,
+    content_weight: Annotated[float | None, Parameter(help=_help("content_weight"))] = None,
+    style_weight: Annotated[float | None, Parameter(help=_help("style_weight"))] = None,
+    tv_weight: Annotated[float | None, Parameter(help=_help("tv_weight"))] = None,
+    style_scale: Annotated[float | None, Parameter(help=_help("style_scale"))] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    init: Annotated[str | None, Parameter(help=_help("init"))] = None,
+    color: Annotated[Colour | None, Parameter(help=_help("color"))] = None,
+    mask: Annotated[list[str] | None, Parameter(negative=(), help=_help("masks") + "; once for each")] = None,
+    content_layers: Annotated[str | None, Parameter(help=_help("content_layers") + ", with commas")] = None,
+    style_layers: Names = None,
+    content_loss: Annotated[ContentLoss | None, Parameter(help=_help("content_loss"))] = None,
+    statistic: Annotated[StatisticName | None, Parameter(help=_help("statistic"))] = None,
+    scramble: Annotated[bool | None, Parameter(negative=(), help=_help("scramble"))] = None,
+    pooling: Annotated[Pooling | None, Parameter(help=_help("pooling"))] = None,
+    preset: Annotated[PresetName | None, Parameter(help=_help("preset"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
+    tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    network: NetworkName = "vgg16_hed",
+    checkpoint: Checkpoint = None,
+    film: FilmPath = None,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("stylize.png"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> int:
+    """Paint CONTENT in the style of each STYLE: files or sample pictures.
+
+    Example: lanterna stylize chelsea coffee --size 384 --out cat.png
+    """
+    fields = {
+        "content": content, "styles": style or None, "style_blend_weights": _numbers(style_blend_weights),
+        "content_weight": content_weight, "style_weight": style_weight, "tv_weight": tv_weight, "style_scale": style_scale,
+        "size": size, "init": init, "color": color, "masks": tuple(mask) if mask else None,
+        "content_layers": _split(content_layers), "style_layers": _split(style_layers), "content_loss": content_loss,
+        "statistic": statistic, "scramble": scramble, "pooling": pooling, "preset": preset, "steps": steps, "lr": lr,
+        "tile": tile, "seed": seed,
+    }  # fmt: skip
+    return _command(StylizeRecipe, fields, recipe, network, arch, common or Common(), out, film, checkpoint)
+
+
+def texture(
+    *style: str,
+    style_blend_weights: Numbers = None,
+    style_weight: Annotated[float | None, Parameter(help=_help("style_weight"))] = None,
+    tv_weight: Annotated[float | None, Parameter(help=_help("tv_weight"))] = None,
+    style_scale: Annotated[float | None, Parameter(help=_help("style_scale"))] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    tileable: Annotated[bool | None, Parameter(negative=(), help=field_help(TextureRecipe, "tileable"))] = None,
+    style_layers: Names = None,
+    statistic: Annotated[StatisticName | None, Parameter(help=_help("statistic"))] = None,
+    scramble: Annotated[bool | None, Parameter(negative=(), help=_help("scramble"))] = None,
+    pooling: Annotated[Pooling | None, Parameter(help=_help("pooling"))] = None,
+    preset: Annotated[PresetName | None, Parameter(help=_help("preset"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
+    tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    network: NetworkName = "vgg16_hed",
+    checkpoint: Checkpoint = None,
+    film: FilmPath = None,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> int:
+    """More of the texture of STYLE, at any size, from noise.
+
+    Example: lanterna texture gravel --size 256 --tileable --out gravel.png
+    """
+    fields = {
+        "styles": style or None, "style_blend_weights": _numbers(style_blend_weights), "style_weight": style_weight,
+        "tv_weight": tv_weight, "style_scale": style_scale, "size": size, "tileable": tileable,
+        "style_layers": _split(style_layers), "statistic": statistic, "scramble": scramble, "pooling": pooling,
+        "preset": preset, "steps": steps, "lr": lr, "tile": tile, "seed": seed,
+    }  # fmt: skip
+    return _command(TextureRecipe, fields, recipe, network, arch, common or Common(), out, film, checkpoint)
+
+
+def _command(
+    kind: type[StyleRecipe],
+    fields: dict[str, Any],
+    file: Path | None,
+    network: str,
+    arch: str | None,
+    common: Common,
+    out: Path,
+    film: Path | None,
+    checkpoint: Path | None,
+) -> int:
+    chosen = make_recipe(kind, file, fields)
+    pictures.check_writable(out)
+    check_film(film)
+    net = load_network(network, common, arch)
+    return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
+
+
+def _make(
+    recipe: StyleRecipe,
+    net: Network,
+    common: Common,
+    out: Path,
+    options: dict[str, Any],
+    film: Path | None = None,
+    checkpoint: Path | None = None,
+) -> int:
+    record = describe(recipe, net, options)
+    result = _run(recipe, net, common, record, film, checkpoint)
+    if result.stopped:
+        record["stopped_after"] = list(result.steps)
+    files = [pictures.save(result.picture, out, recipe=record)]
+    if film is not None:
+        files.append(film)
+    if common.json:
+        print_json({"recipe": record, "outputs": [str(path) for path in files], **_told(result)})
+    else:
+        for name, loss in result.losses.items():
+            results.print(f"{name}: {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
+        for path in files:
+            results.print(str(path), markup=False)
+    return 130 if result.stopped else 0
+
+
+def _run(
+    recipe: StyleRecipe, net: Network, common: Common, record: dict[str, Any], film: Path | None, checkpoint: Path | None
+) -> Stylized:
+    key = key_of(record)
+    resume = load_sketch(checkpoint, key) if checkpoint is not None else None
+    keep: Callable[[Sketch], None] | None = None
+    if checkpoint is not None:
+        if recipe.preset != "multiscale":
+            raise InputError(
+                f"--checkpoint goes with --preset multiscale; {recipe.preset} keeps no state that could be saved"
+            )
+        if not checkpoint.absolute().parent.is_dir():
+            raise InputError(f"--checkpoint {checkpoint}: there is no folder {checkpoint.absolute().parent}")
+
+        def keep(sketch: Sketch) -> None:
+            save_sketch(sketch, checkpoint, key)
+
+    frames = Film()
+    stopper = Stopper()
+    name: Literal["stylize", "texture"] = "stylize" if isinstance(recipe, StylizeRecipe) else "texture"
+    with stopper.installed(), listener(name, stopper, quiet=common.quiet, share=True) as listen:
+
+        def listen_and_film(event: Event) -> Literal["stop"] | None:
+            if isinstance(event, Preview) and film is not None:
+                frames.add(event.pictures)
+            return listen(event)
+
+        every = _KEEP_EVERY if film is not None else 0
+        if isinstance(recipe, StylizeRecipe):
+            result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
+        else:
+            assert isinstance(recipe, TextureRecipe)
+            result = run_texture(
+                recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every
+            )
+    if film is not None:
+        frames.add(result.picture)
+        frames.save(film)
+    if checkpoint is not None and not result.stopped:
+        checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _told(result: Stylized) -> dict[str, Any]:
+    return {
+        "sizes": [f"{height}x{width}" for height, width in result.sizes],
+        "steps": list(result.steps),
+        "losses": result.losses,
+        "start_losses": result.start_losses,
+        "stopped": result.stopped,
+    }
+
+
+def again(
+    recipe: StyleRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make a picture again from its record."""
+    if "stopped_after" in record:
+        raise InputError("this picture was stopped early; run its recipe again with --checkpoint, or to its end")
+    return _make(recipe, net, common, out, options)

@@ -1,0 +1,147 @@
+"""Coarse to fine: one picture through a series of sizes, each going on where the last one ended."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lanterna.ascent import ascend
+from lanterna.averaged import AveragedAdam, resized
+from lanterna.canvas import PictureCanvas
+from lanterna.errors import LanternaError
+from lanterna.events import Event, Listener, Preview, Stepped
+from lanterna.jitter import Jitter
+from lanterna.networks.network import Network
+from lanterna.objectives import Objective
+from lanterna.progress import Series
+from lanterna.summaries import Term, TiledTerms, Tiling, as_objective
+
+__all__ = ["Painted", "Scale", "Sketch", "paint"]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What one size asks for: its losses, and the tiles it is gone through by (None for the whole at once)."""
+
+    size: Size
+    steps: int
+    terms: Sequence[Term]
+    priors: Sequence[tuple[float, Objective]]
+    tiling: Tiling | None
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Where a run stands: what a checkpoint holds. `state` is the optimiser's, at the picture's size."""
+
+    scale: int
+    step: int
+    picture: Tensor
+    state: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """`picture` (1, 3, H, W) in [0, 1]; `trace`, the loss of each step; `steps` of each scale; `stopped` by a listener."""
+
+    picture: Tensor
+    trace: Tensor
+    steps: tuple[int, ...]
+    stopped: bool
+
+
+def paint(
+    network: Network,
+    sizes: Sequence[Size],
+    steps: Sequence[int],
+    scale_at: Callable[[Size, int], Scale],
+    start: Sketch,
+    *,
+    lr: float,
+    optimizer: Literal["adam", "lbfgs"] = "adam",
+    history: int = 15,
+    decay: float = 0.99,
+    keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
+    preview_every: int = 0,
+    on_event: Listener | None = None,
+) -> Painted:
+    """Change the picture of `start` so that the losses of every size fall, smallest size first.
+
+    The optimiser's moments are carried from size to size; the picture that goes on, and comes out, is the average of the last
+    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every` steps of a size.
+    Raises LanternaError where a loss is not finite.
+    """
+    series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
+    picture, state = start.picture, start.state
+    traces: list[Tensor] = []
+    done = []
+    for index, (size, count) in enumerate(zip(sizes, steps, strict=True)):
+        tell = series.part(size[0] * size[1] * count)
+        first = start.step if index == start.scale else 0
+        if index < start.scale or series.stopped:
+            continue
+        scale = scale_at(size, count)
+        canvas = PictureCanvas(resized(picture, size).clamp(0, 1).to(network.device))
+        made: list[torch.optim.Optimizer] = []
+
+        def tuner(
+            parameters: list[Tensor], lr: float, state: dict[str, Tensor] = state, made: list[torch.optim.Optimizer] = made
+        ) -> torch.optim.Optimizer:
+            if optimizer == "adam":
+                made.append(AveragedAdam(parameters, lr, decay=decay, carried=state))
+            else:
+                made.append(torch.optim.LBFGS(parameters, lr=1.0, max_iter=1, history_size=history))
+            return made[0]
+
+        def listen(
+            event: Event,
+            size: Size = size,
+            index: int = index,
+            first: int = first,
+            tell: Listener = tell,
+            made: list[torch.optim.Optimizer] = made,
+            canvas: PictureCanvas = canvas,
+        ) -> Literal["stop"] | None:
+            adam = made[0] if made and isinstance(made[0], AveragedAdam) else None
+            if isinstance(event, Stepped):
+                if not bool(torch.isfinite(event.values).all()):
+                    raise LanternaError(
+                        f"the loss became {float(event.values[0])} in step {event.step} at {size[0]}x{size[1]}; "
+                        "use a smaller --lr, or weights that are closer to the defaults"
+                    )
+                if keep is not None and adam is not None and (first + event.step) % keep_every == 0:
+                    keep(Sketch(index, first + event.step, canvas.parameters[0].detach().cpu().clone(), adam.snapshot()))
+            if isinstance(event, Preview) and adam is not None:
+                event = Preview(event.step, event.steps, adam.average)
+            return tell(event)
+
+        objective = as_objective(scale.terms, scale.priors)
+        result = ascend(
+            canvas,
+            objective,
+            network,
+            size=size,
+            steps=count - first,
+            generator=torch.Generator(),
+            lr=lr,
+            jitter=Jitter.none(),
+            optimizer=tuner,
+            gradient=TiledTerms(scale.terms, scale.tiling, scale.priors) if scale.tiling else None,
+            redirected_steps=0,
+            preview_every=preview_every,
+            on_event=listen,
+        )
+        if isinstance(made[0], AveragedAdam):
+            picture = made[0].average
+            state = made[0].carry(sizes[index + 1]) if index + 1 < len(sizes) else {}
+        else:
+            picture = result.pictures.clamp(0, 1)
+        traces.append(-result.trace[:, 0].cpu())
+        done.append(first + result.steps)
+        del made, canvas, scale
+    return Painted(picture.detach().cpu(), torch.cat(traces) if traces else torch.zeros(0), tuple(done), series.stopped)

@@ -1,0 +1,163 @@
+"""What every size of a painting asks for: its losses, made from the style's and the content's pictures at that size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lanterna.averaged import resized
+from lanterna.errors import InputError
+from lanterna.moments import DISTANCES, Normalisation, gram_distance, scrambled
+from lanterna.networks.network import Network
+from lanterna.objectives import PICTURE, Objective
+from lanterna.priors import total_variation
+from lanterna.summaries import Term, Tiling, content_term, histogram_term, self_similarity_term, style_term
+from lanterna.techniques.paint import Scale, Size
+from lanterna.techniques.style_layers import StyleLayers, style_weights
+from lanterna.techniques.style_recipe import StyleRecipe, StylizeRecipe, TextureRecipe
+from lanterna.techniques.style_targets import features_of, guides_at, mixed, moments_of, rows_of, shrunk
+from lanterna.tiles import reach_of
+
+__all__ = ["Studio", "styles_at"]
+
+# Pixels above which a picture is gone through in tiles, and the side of a tile: 1024 x 1024 still goes whole.
+_WHOLE, _TILE = 1200 * 1200, 832
+
+
+def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size) -> list[Tensor]:
+    """The styles' pictures beside a result of `size`, when the finished one is `whole`.
+
+    A style to paint in is as large as the result, times --style-scale, but never larger than it is; a texture is as large as
+    it is, times --style-scale: a larger result shows more of it.
+    """
+    out = []
+    for style in styles:
+        own = max(style.shape[2:])
+        beside = own if isinstance(recipe, TextureRecipe) else max(whole)
+        out.append(shrunk(style, min(own, beside * recipe.style_scale) * max(size) / max(whole)))
+    return out
+
+
+@dataclass(frozen=True)
+class Studio:
+    """All that is needed to make the losses of any size."""
+
+    recipe: StyleRecipe
+    network: Network
+    layers: StyleLayers
+    styles: list[Tensor]
+    blend: list[float]
+    content: Tensor | None
+    masks: list[Tensor]
+    wrapped: bool
+    size: Size
+
+    def shown(self, size: Size) -> list[Tensor]:
+        """The styles as they are at one of the sizes: in the same proportion to the result at all of them."""
+        return styles_at(self.recipe, self.styles, self.size, size)
+
+    def __post_init__(self) -> None:
+        statistic = self.recipe.statistic or self.recipe.defaults.statistic
+        if statistic == "histogram" and self.masks:
+            raise InputError("--statistic histogram ranks all positions, so it knows no --mask; use gram or wasserstein")
+        if statistic == "histogram" and self.tiling(self.size) is not None:
+            raise InputError(
+                f"--statistic histogram ranks all positions at once, so {self.size[0]}x{self.size[1]} can't be had in tiles; "
+                "use gram or wasserstein, or a smaller --size"
+            )
+
+    def weight(self, name: str) -> float:
+        """The recipe's weight of content, style or tv; the preset's where it has none."""
+        given = getattr(self.recipe, f"{name}_weight", None)
+        return float(getattr(self.recipe.defaults, f"{name}_weight") if given is None else given)
+
+    def tiling(self, size: Size) -> Tiling | None:
+        """How a picture of that size is cut into tiles; None for the whole in one."""
+        names = [*self.layers.style, *(self.layers.content if self.content is not None else ())]
+        small = size[0] * size[1] <= _WHOLE
+        if self.wrapped or (self.recipe.tile is None and small) or (self.recipe.tile or 0) >= max(size):
+            return None
+        return Tiling(reach_of([self.network.layer(name) for name in names]), self.recipe.tile or _TILE)
+
+    def _style(self, size: Size) -> list[Term]:
+        recipe, network, layers = self.recipe, self.network, self.layers.style
+        total, preset = self.weight("style"), self.recipe.defaults
+        if not total:
+            return []
+        shares = [1 / len(layers)] * len(layers) if preset.even_layers else style_weights(len(layers))
+        if preset.even_layers:
+            shares = [1.0] * len(layers)
+        statistic = recipe.statistic or preset.statistic
+        shown = self.shown(size)
+        if statistic == "histogram":
+            rows = [rows_of(network, style, layers) for style in shown]
+            return [
+                histogram_term(layer, found[layer], weight=total * share * part)
+                for layer, share in zip(layers, shares, strict=True)
+                for found, part in zip(rows, self.blend, strict=True)
+                if part
+            ]
+        moments = [moments_of(network, style, layers, self.tiling((style.shape[2], style.shape[3]))) for style in shown]
+        if recipe.scramble:
+            generator = torch.Generator().manual_seed(recipe.seed)
+            moments = [{layer: scrambled(found, generator) for layer, found in style.items()} for style in moments]
+        distance = DISTANCES[statistic]
+        if statistic == "gram" and preset.normalisation is not None:
+            distance = _published(preset.normalisation)
+        if not self.masks:
+            together = mixed(moments, self.blend)
+            return [
+                style_term(layer, together[layer], distance, weight=total * share)
+                for layer, share in zip(layers, shares, strict=True)
+            ]
+        shapes = _shapes(network, size, layers)
+        terms = []
+        for number, (style, mask, part) in enumerate(zip(moments, self.masks, self.blend, strict=True)):
+            guides = guides_at(resized(mask, size).clamp(0, 1).to(network.device), shapes)
+            for layer, share in zip(layers, shares, strict=True):
+                # A region so small that a coarse map has none of it says nothing there.
+                if part and float(guides[layer].sum()) > 0:
+                    name = f"style{number + 1}({layer})"
+                    weight = total * share * part
+                    terms.append(style_term(layer, style[layer], distance, weight=weight, guide=guides[layer], name=name))
+        return terms
+
+    def _content(self, size: Size) -> list[Term]:
+        weight = self.weight("content") if isinstance(self.recipe, StylizeRecipe) else 0.0
+        if self.content is None or not weight:
+            return []
+        layers = self.layers.content
+        found = features_of(self.network, resized(self.content, size).clamp(0, 1), layers, self.tiling(size))
+        part = weight / len(layers)
+        if isinstance(self.recipe, StylizeRecipe) and self.recipe.content_loss == "self_similarity":
+            return [self_similarity_term(layer, found[layer], weight=part) for layer in layers]
+        return [content_term(layer, found[layer], weight=part, relative=self.recipe.defaults.relative) for layer in layers]
+
+    def scale(self, size: Size, steps: int) -> Scale:
+        """The losses at `size`."""
+        return Scale(size, steps, [*self._style(size), *self._content(size)], self._priors(size), self.tiling(size))
+
+    def _priors(self, size: Size) -> list[tuple[float, Objective]]:
+        weight = self.weight("tv")
+        if not weight:
+            return []
+        if not self.recipe.defaults.relative:
+            # neural-style-pt: a sum over pixels of 0 to 255.
+            return [(weight * 255 * 3 * size[0] * size[1], total_variation(1))]
+        smooth = total_variation(2)
+        natural = sum(
+            part * float(smooth({PICTURE: style})) for part, style in zip(self.blend, self.shown(size), strict=True)
+        )
+        # Beside that of the style: what the style itself has costs the same at every size.
+        return [(weight / max(natural, 1e-6), smooth)]
+
+
+def _published(normalisation: Normalisation) -> Callable[..., Tensor]:
+    return lambda found, target: gram_distance(found, target, normalisation)
+
+
+def _shapes(network: Network, size: Size, layers: tuple[str, ...]) -> dict[str, Size]:
+    """(height, width) of each layer's map, by one look at a grey picture."""
+    found = network.capture(torch.full((1, 3, *size), 0.5), layers)
+    return {layer: (maps.shape[2], maps.shape[3]) for layer, maps in found.items()}

@@ -1,0 +1,80 @@
+"""Which layers stand for style and content in a network, and how far they see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lanterna.errors import InputError
+from lanterna.networks.network import LOGITS, Layer, Network
+
+__all__ = ["StyleLayers", "default_layers", "is_plain", "style_weights"]
+
+# What a chain of convolutions is made of; anything else is a network of another kind.
+_PLAIN = {
+    "Conv2d",
+    "ReLU",
+    "MaxPool2d",
+    "AvgPool2d",
+    "Linear",
+    "Dropout",
+    "AdaptiveAvgPool2d",
+    "Flatten",
+    "Sequential",
+    "VGG",
+}
+
+# crowsonkb/style-transfer-pytorch: from the first layer to the fifth, each a quarter of the one before.
+_FALL = 4.0
+
+
+@dataclass(frozen=True)
+class StyleLayers:
+    """Names of layers, early to late."""
+
+    style: tuple[str, ...]
+    content: tuple[str, ...]
+
+
+def is_plain(network: Network) -> bool:
+    """Whether the network is a chain of convolutions, rectifiers and pooling, as VGG is."""
+    return {layer.kind for layer in network.layers() if layer.leaf} <= _PLAIN
+
+
+def _by_stride(network: Network) -> dict[float, list[Layer]]:
+    """Layers with maps, by the distance of their positions; the last operation before the map shrinks is the last of each."""
+    groups: dict[float, list[Layer]] = {}
+    for layer in network.layers():
+        maps = len(layer.shape) == 3 and min(layer.shape[1:]) > 1 and layer.name != LOGITS
+        if maps and layer.stride is not None and layer.stride[0] == layer.stride[1]:
+            groups.setdefault(layer.stride[0], []).append(layer)
+    return groups
+
+
+def default_layers(network: Network) -> StyleLayers:
+    """For VGGs the usual (relu1_1, ..., relu5_1; relu4_2), by place and not by name; for others the last of each stride.
+
+    Raises InputError for a network without maps.
+    """
+    groups = _by_stride(network)
+    if is_plain(network):
+        rectified = [[layer.name for layer in group if layer.kind == "ReLU"] for group in groups.values()]
+        rectified = [names for names in rectified if names][:5]
+        if rectified:
+            # relu4_2 where there are so many blocks: deep enough for shapes, early enough for where they are.
+            block = rectified[min(3, len(rectified) - 1)]
+            return StyleLayers(tuple(names[0] for names in rectified), (block[min(1, len(block) - 1)],))
+    if not groups:
+        raise InputError(f"{network.name} has no layers with maps, so it has no style; use vgg16_hed")
+    last = [_outermost(group) for _, group in sorted(groups.items())][:5]
+    return StyleLayers(tuple(last), (last[min(2, len(last) - 1)],))
+
+
+def _outermost(group: Sequence[Layer]) -> str:
+    blocks = [layer for layer in group if not layer.leaf] or list(group)
+    fewest = min(layer.name.count(".") for layer in blocks)
+    return [layer.name for layer in blocks if layer.name.count(".") == fewest][-1]
+
+
+def style_weights(count: int) -> list[float]:
+    """The share of each style layer, early to late, summing to 1."""
+    raw = [_FALL ** (count - 1 - i) for i in range(count)]
+    return [weight / sum(raw) for weight in raw]

@@ -1,0 +1,107 @@
+"""The fields that stylize and texture share, and what their presets stand for."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lanterna.moments import Normalisation, StatisticName
+from lanterna.networks.adapt import Pooling
+from lanterna.recipe import Recipe
+
+__all__ = ["PRESETS", "Colour", "ContentLoss", "Preset", "PresetName", "StyleRecipe", "StylizeRecipe", "TextureRecipe"]
+
+PresetName = Literal["multiscale", "gatys"]
+Colour = Literal["style", "content", "luminance"]
+ContentLoss = Literal["features", "self_similarity"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Defaults that belong together. `relative` losses are 1 where nothing is reached, whatever the network and size."""
+
+    statistic: StatisticName
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+    optimizer: Literal["adam", "lbfgs"]
+    scales: bool
+    steps: int
+    relative: bool
+    even_layers: bool
+    normalisation: Normalisation | None
+
+
+PRESETS: dict[PresetName, Preset] = {
+    # Weights found at 256 px on vgg16_hed: see docs/stylize.md.
+    "multiscale": Preset("wasserstein", 0.02, 1.0, 0.02, "adam", True, 100, True, False, None),
+    # neural-style-pt: content 5, style 100 on Gram / (C N), both on pixels of 0 to 255; L-BFGS at one size. Its tv of 1e-3 is
+    # a sum over such pixels.
+    "gatys": Preset("gram", 5.0, 100.0, 1e-3, "lbfgs", False, 300, False, True, "all"),
+}
+
+
+class StyleRecipe(Recipe):
+    """What every way to paint in a style has."""
+
+    schema_version: Literal[1] = 1
+    styles: Annotated[tuple[str, ...], Field(min_length=1, max_length=16, description="pictures that have the style")]
+    style_blend_weights: Annotated[
+        tuple[Annotated[float, Field(ge=0)], ...], Field(description="one weight for each style, at least 0")
+    ] = ()
+    size: Annotated[str, Field(description="longer side in pixels, or HEIGHTxWIDTH")] = "512"
+    preset: Annotated[PresetName, Field(description="defaults that belong together")] = "multiscale"
+    statistic: Annotated[
+        StatisticName | None, Field(description="what of the style's maps is matched; by default the preset's")
+    ] = None
+    style_weight: Annotated[float | None, Field(ge=0, description="weight of the style; by default the preset's")] = None
+    tv_weight: Annotated[float | None, Field(ge=0, description="weight of total variation; by default the preset's")] = None
+    style_scale: Annotated[float, Field(gt=0, le=8, description="size of the style's picture beside the result's")] = 1.0
+    style_layers: Annotated[tuple[str, ...], Field(description="layers of the style; by default the network's usual")] = ()
+    pooling: Annotated[Pooling, Field(description="how maps are made smaller")] = "max"
+    steps: Annotated[
+        int | None, Field(ge=0, le=100_000, description="steps at the smallest size; fewer at each larger one")
+    ] = None
+    lr: Annotated[float, Field(gt=0, le=1, description="learning rate: how far a pixel may move in a step")] = 0.02
+    tile: Annotated[
+        int | None, Field(ge=16, description="side of a tile in pixels; by default the whole where it is small enough")
+    ] = None
+    scramble: Annotated[bool, Field(description="the control: correlations between the wrong maps")] = False
+
+    @property
+    def defaults(self) -> Preset:
+        """What the preset's name stands for."""
+        return PRESETS[self.preset]
+
+
+class StylizeRecipe(StyleRecipe):
+    """The content of one picture in the style of others."""
+
+    technique: Literal["stylize"] = "stylize"
+    content: Annotated[str, Field(description="the picture to paint again: a file or a sample's name")]
+    masks: Annotated[tuple[str, ...], Field(description="where each style goes: one grey picture for each style")] = ()
+    content_weight: Annotated[float | None, Field(ge=0, description="weight of the content; by default the preset's")] = None
+    content_loss: Annotated[ContentLoss, Field(description="what of the content is kept")] = "features"
+    content_layers: Annotated[
+        tuple[str, ...], Field(description="layers of the content; by default the network's usual")
+    ] = ()
+    init: Annotated[str, Field(description="content, noise, style, or a picture to start from")] = "content"
+    color: Annotated[
+        Colour, Field(description="colours: the style's, the content's (matched before), or its chroma (put back after)")
+    ] = "style"
+
+    def inputs(self) -> tuple[str, ...]:
+        """Content, styles, masks, and the picture it starts from."""
+        start = () if self.init in ("content", "noise", "style") else (self.init,)
+        return tuple(dict.fromkeys((self.content, *self.styles, *self.masks, *start)))
+
+
+class TextureRecipe(StyleRecipe):
+    """More of a texture, at any size."""
+
+    technique: Literal["texture"] = "texture"
+    tileable: Annotated[bool, Field(description="left goes on at right, top at bottom")] = False
+
+    def inputs(self) -> tuple[str, ...]:
+        """The pictures that have the texture."""
+        return self.styles

@@ -1,0 +1,284 @@
+"""The content of one picture in the style of another.
+
+Style is the correlation between the maps of a layer, content the maps themselves: Gatys, Ecker and Bethge, "Image Style
+Transfer Using Convolutional Neural Networks", CVPR 2016. Coarse to fine after crowsonkb/style-transfer-pytorch.
+"""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.averaged import resized
+from lanterna.errors import InputError
+from lanterna.events import Listener
+from lanterna.networks.adapt import Padding, adapted
+from lanterna.networks.network import Network
+from lanterna.pictures.colour import match_colours, with_colours_of
+from lanterna.techniques.paint import Painted, Scale, Size, Sketch, paint
+from lanterna.techniques.studio import Studio, styles_at
+from lanterna.techniques.style_layers import StyleLayers, default_layers
+from lanterna.techniques.style_recipe import StyleRecipe, StylizeRecipe, TextureRecipe
+
+__all__ = ["StylizeRecipe", "Stylized", "TextureRecipe", "run", "run_texture", "scales_for"]
+
+# crowsonkb/style-transfer-pytorch: sizes rise by the root of two, from 128.
+_RATIO, _SMALLEST = 2**0.5, 128
+# Each scale costs twice as much a step as the one before, and has less left to do.
+_FEWER, _LEAST = 0.7, 20
+
+
+@dataclass(frozen=True)
+class Stylized:
+    """A painted picture (1, 3, H, W) in [0, 1] and how far it got.
+
+    `losses` has, by term, the loss of the saved picture at its full size; `start_losses` that of the start. `steps` of each
+    of `sizes`; `trace` the whole loss of each step.
+    """
+
+    recipe: StyleRecipe
+    picture: Tensor
+    sizes: tuple[Size, ...]
+    steps: tuple[int, ...]
+    losses: dict[str, float]
+    start_losses: dict[str, float]
+    trace: Tensor
+    stopped: bool
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(pictures_io.to_png_bytes(self.picture)).decode()
+        return f'<img src="data:image/png;base64,{data}" alt="painted">'
+
+
+def parse_sides(text: str, ratio: float) -> Size:
+    """(height, width) from HEIGHTxWIDTH, or from a longer side and the ratio height / width."""
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise InputError(f"size {text!r} is not a size; give the longer side in pixels such as 512, or HEIGHTxWIDTH")
+    if len(parts) == 2:
+        return int(parts[0]), int(parts[1])
+    side = int(text)
+    return (side, max(1, round(side / ratio))) if ratio > 1 else (max(1, round(side * ratio)), side)
+
+
+def scales_for(size: Size, first: int, *, multiscale: bool) -> tuple[list[Size], list[int]]:
+    """The sizes, smallest first, and the steps of each."""
+    sizes = [size]
+    while multiscale and max(sizes[-1]) / _RATIO > _SMALLEST * 0.85:
+        factor = _RATIO ** -len(sizes)
+        sizes.append((max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
+    sizes.reverse()
+    steps = [min(first, max(_LEAST, round(first * _FEWER**i))) for i in range(len(sizes))]
+    return sizes, steps
+
+
+def _blend(recipe: StyleRecipe) -> list[float]:
+    weights = recipe.style_blend_weights or (1.0,) * len(recipe.styles)
+    if len(weights) != len(recipe.styles):
+        raise InputError(
+            f"{len(weights)} --style-blend-weights for {len(recipe.styles)} styles; give one for each, such as "
+            + ",".join("1" for _ in recipe.styles)
+        )
+    if not sum(weights):
+        raise InputError(f"--style-blend-weights {','.join(f'{w:g}' for w in weights)} are all 0; at least one must be above")
+    return [weight / sum(weights) for weight in weights]
+
+
+def _checked(network: Network, recipe: StyleRecipe, size: Size) -> StyleLayers:
+    """The layers, all of them there and with maps."""
+    usual = default_layers(network)
+    content = recipe.content_layers if isinstance(recipe, StylizeRecipe) else ()
+    layers = StyleLayers(recipe.style_layers or usual.style, content or usual.content)
+    for name in (*layers.style, *layers.content):
+        layer = network.layer(name)
+        if len(layer.shape) != 3:
+            raise InputError(f"layer {name!r} of {network.name} is no map, so it has no style; choose an earlier one")
+    network.check_size(size, [*layers.style, *layers.content])
+    return layers
+
+
+def _check_style(network: Network, name: str, picture: Tensor, layers: StyleLayers) -> None:
+    deepest = max(layers.style, key=lambda layer: (network.layer(layer).stride or (32.0, 32.0))[0])
+    stride = (network.layer(deepest).stride or (32.0, 32.0))[0]
+    if min(picture.shape[2:]) < 2 * stride:
+        height, width = picture.shape[2:]
+        raise InputError(
+            f"the style {name!r} is {height}x{width} at this size, too small for layer {deepest!r} with a position "
+            f"every {stride:g} px; give a larger picture, --style-scale, or earlier --style-layers"
+        )
+
+
+def _masks(recipe: StylizeRecipe, size: Size) -> list[Tensor]:
+    if not recipe.masks:
+        return []
+    if len(recipe.masks) != len(recipe.styles):
+        raise InputError(f"{len(recipe.masks)} masks for {len(recipe.styles)} styles; give one for each style, or none")
+    masks = []
+    for name in recipe.masks:
+        mask = pictures_io.load(name)
+        own, wanted = mask.shape[2] / mask.shape[3], size[0] / size[1]
+        # A pixel of rounding is no other shape.
+        if abs(own / wanted - 1) > 0.02:
+            raise InputError(
+                f"the mask {name!r} is {mask.shape[2]}x{mask.shape[3]}, another shape than the result's {size[0]}x{size[1]}; "
+                "masks may have any size, but the same aspect ratio"
+            )
+        if float(mask.max()) == 0:
+            raise InputError(
+                f"the mask {name!r} is black everywhere: its style would go nowhere; paint white where it should"
+            )
+        masks.append(mask.mean(1, keepdim=True))
+    return masks
+
+
+def _noise(style: Tensor, size: Size, seed: int) -> Tensor:
+    """Normal noise with the mean and deviation of the style's colours."""
+    generator = torch.Generator().manual_seed(seed)
+    flat = style[0].flatten(1)
+    noise = torch.randn((1, 3, *size), generator=generator)
+    return (flat.mean(1).view(1, 3, 1, 1) + 0.5 * flat.std(1).view(1, 3, 1, 1) * noise).clamp(0, 1)
+
+
+def _losses(studio: Studio, picture: Tensor, scale: Scale) -> dict[str, float]:
+    """The loss of each term for the picture, at the scale's size; without its weight."""
+    tiling = scale.tiling
+    with studio.network.reading(sorted({term.layer for term in scale.terms})) as read, torch.no_grad():
+        given = picture.to(studio.network.device)
+        if tiling is None:
+            features = read(given)
+            return {term.name: float(term(features[term.layer])) for term in scale.terms}
+        totals: list[tuple[Tensor, ...]] = []
+        for piece in tiling.pieces(read, given):
+            found = [term.summarise(*piece[term.layer]) for term in scale.terms]
+            totals = [tuple(map(torch.add, a, b)) for a, b in zip(totals, found, strict=True)] if totals else found
+        return {term.name: float(term.score(total)) for term, total in zip(scale.terms, totals, strict=True)}
+
+
+def _paint(
+    studio: Studio,
+    start: Tensor,
+    size: Size,
+    *,
+    on_event: Listener | None,
+    keep: Callable[[Sketch], None] | None,
+    keep_every: int,
+    resume: Sketch | None,
+    preview_every: int,
+) -> tuple[Painted, list[Size], dict[str, float], dict[str, float]]:
+    recipe = studio.recipe
+    preset = recipe.defaults
+    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps, multiscale=preset.scales)
+    last: list[Scale] = []
+
+    def scale_at(at: Size, count: int) -> Scale:
+        made = studio.scale(at, count)
+        if at == size:
+            last.append(made)
+        return made
+
+    sketch = resume or Sketch(0, 0, resized(start, sizes[0]).clamp(0, 1), {})
+    painted = paint(
+        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep,
+        keep_every=keep_every, preview_every=preview_every, on_event=on_event,
+    )  # fmt: skip
+    whole = last[0] if last else studio.scale(size, 0)
+    final = (resized(painted.picture, size).clamp(0, 1) * 255).round() / 255
+    begun = resized(start, size).clamp(0, 1)
+    return (
+        Painted(final, painted.trace, painted.steps, painted.stopped),
+        sizes,
+        _losses(studio, final, whole),
+        _losses(studio, begun, whole),
+    )
+
+
+def run(
+    recipe: StylizeRecipe,
+    network: Network,
+    on_event: Listener | None = None,
+    *,
+    keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
+    resume: Sketch | None = None,
+    preview_every: int = 0,
+) -> Stylized:
+    """Paint the recipe's content in its styles.
+
+    `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is
+    computed, and LanternaError where a loss is not finite.
+    """
+    content = pictures_io.load(recipe.content)
+    size = parse_sides(recipe.size, content.shape[2] / content.shape[3])
+    content = pictures_io.load(recipe.content, size=size)
+    styles = [pictures_io.load(style) for style in recipe.styles]
+    blend, masks = _blend(recipe), _masks(recipe, size)
+    given = None if recipe.init in ("content", "noise", "style") else pictures_io.load(recipe.init, size=size)
+    layers = _prepare(recipe, network, styles, size)
+    if recipe.color == "content":
+        styles = [match_colours(style, content) for style in styles]
+    painter = adapted(network, pooling=recipe.pooling)
+    studio = Studio(recipe, painter, layers, styles, blend, content, masks, False, size)
+    if not (studio.weight("content") or studio.weight("style")):
+        raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
+    if given is None:
+        given = content
+        if recipe.init == "noise":
+            sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
+            given = _noise(styles[0], sizes[0], recipe.seed)
+        elif recipe.init == "style":
+            given = resized(styles[0], size).clamp(0, 1)
+    painted, sizes, losses, begun = _paint(
+        studio, given, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
+    )
+    picture = with_colours_of(painted.picture, content) if recipe.color == "luminance" else painted.picture
+    return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
+
+
+def _prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: Size) -> StyleLayers:
+    if network.channels != 3:
+        raise InputError(
+            f"{network.name} takes {network.channels} channels; painting needs a network that takes 3, such as vgg16_hed"
+        )
+    layers = _checked(network, recipe, size)
+    smallest, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
+    for name, style in zip(recipe.styles, styles_at(recipe, styles, size, smallest[0]), strict=True):
+        _check_style(network, name, style, layers)
+    return layers
+
+
+def run_texture(
+    recipe: TextureRecipe,
+    network: Network,
+    on_event: Listener | None = None,
+    *,
+    keep: Callable[[Sketch], None] | None = None,
+    keep_every: int = 1,
+    resume: Sketch | None = None,
+    preview_every: int = 0,
+) -> Stylized:
+    """More of the texture of the recipe's pictures, from noise. Raises as `run` does."""
+    styles = [pictures_io.load(style) for style in recipe.styles]
+    size = parse_sides(recipe.size, 1.0)
+    blend = _blend(recipe)
+    layers = _prepare(recipe, network, styles, size)
+    padding: Padding = "circular" if recipe.tileable else "replicate"
+    if recipe.tileable:
+        stride = max(int((network.layer(name).stride or (32, 32))[0]) for name in layers.style)
+        if any(side % stride for side in size):
+            nearest = "x".join(str(max(stride, round(side / stride) * stride)) for side in size)
+            raise InputError(
+                f"--tileable needs sides that are multiples of {stride}, not {recipe.size}; nearest is {nearest}"
+            )
+    painter = adapted(network, pooling=recipe.pooling, padding=padding)
+    studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
+    if not studio.weight("style"):
+        raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
+    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
+    start = _noise(styles[0], sizes[0], recipe.seed)
+    painted, done, losses, begun = _paint(
+        studio, start, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
+    )
+    return Stylized(recipe, painted.picture, tuple(done), painted.steps, losses, begun, painted.trace, painted.stopped)

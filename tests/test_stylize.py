@@ -1,0 +1,279 @@
+"""Stylize, texture and style-distance, on a tiny network: what they do, what they refuse, and that they can be resumed."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import torch
+
+from lanterna import pictures
+from lanterna.errors import InputError, LanternaError
+from lanterna.events import STOP, Event, Preview, Stepped
+from lanterna.networks.adapt import adapted
+from lanterna.pictures.colour import luminance, match_colours, with_colours_of
+from lanterna.techniques import style_distance, stylize
+from lanterna.techniques.paint import Sketch
+from lanterna.techniques.style_layers import default_layers
+from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Maps this small are slower in two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+Run = Callable[..., SimpleNamespace]
+NETWORK = tiny.make_vgg()
+TINY = ["--network", "python:tiny:make_vgg", "--quiet"]
+SMALL = ["--size", "40", "--steps", "3"]
+
+
+def recipe(**fields: object) -> StylizeRecipe:
+    return StylizeRecipe.model_validate({"content": "chelsea", "styles": ("coffee",), "size": "48", "steps": 12, **fields})
+
+
+def test_style_comes_and_content_stays() -> None:
+    result = stylize.run(recipe(steps=60), NETWORK)
+    style = [name for name in result.losses if name.startswith("style")]
+    assert result.picture.shape[1:] == (3, 32, 48) and float(result.picture.min()) >= 0
+    assert sum(result.losses[name] for name in style) < 0.5 * sum(result.start_losses[name] for name in style)
+    assert 0 < result.losses["content(relu3_2)"] < 1.0
+    assert result.steps == (60,) and not result.stopped and len(result.trace) == 60
+
+
+def test_content_alone_from_noise_is_the_content() -> None:
+    result = stylize.run(recipe(style_weight=0.0, content_weight=1.0, init="noise", steps=80, tv_weight=0.0), NETWORK)
+    assert result.losses["content(relu3_2)"] < 0.3 * result.start_losses["content(relu3_2)"]
+
+
+@pytest.mark.parametrize("statistic", ["gram", "mean_variance", "wasserstein", "histogram", "means"])
+def test_every_statistic_falls(statistic: str) -> None:
+    result = stylize.run(recipe(statistic=statistic, content_weight=0.0, steps=40), NETWORK)
+    assert sum(result.losses.values()) < 0.7 * sum(result.start_losses.values())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"preset": "gatys", "steps": 30},
+        {"content_loss": "self_similarity"},
+        {"pooling": "avg"},
+        {"tile": 48, "size": "96", "steps": 3},
+        {"scramble": True},
+    ],
+)
+def test_the_whole_loss_falls(fields: dict[str, object]) -> None:
+    trace = stylize.run(recipe(**fields), NETWORK).trace
+    assert float(trace[-1]) < float(trace[0])
+
+
+def test_tiles_change_nothing_that_can_be_seen() -> None:
+    whole = stylize.run(recipe(size="96", steps=6), NETWORK).picture
+    tiled = stylize.run(recipe(size="96", steps=6, tile=48), NETWORK).picture
+    assert float((whole - tiled).abs().mean()) < 2e-3
+
+
+def test_sizes_rise_by_the_root_of_two_and_steps_fall() -> None:
+    sizes, steps = stylize.scales_for((384, 512), 100, multiscale=True)
+    assert sizes == [(96, 128), (136, 181), (192, 256), (272, 362), (384, 512)]
+    assert steps == [100, 70, 49, 34, 24]
+    assert stylize.scales_for((40, 48), 7, multiscale=True) == ([(40, 48)], [7])
+
+
+def test_a_run_goes_on_from_its_sketch_with_the_same_bits() -> None:
+    made = recipe(size="160", steps=3, tv_weight=0.0)
+    whole = stylize.run(made, NETWORK)
+    kept: list[Sketch] = []
+    stylize.run(made, NETWORK, keep=lambda sketch: kept.append(sketch))
+    assert [(sketch.scale, sketch.step) for sketch in kept] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    for sketch in (kept[1], kept[2], kept[4]):
+        assert torch.equal(stylize.run(made, NETWORK, resume=sketch).picture, whole.picture)
+
+
+def test_a_listener_sees_the_picture_and_can_stop() -> None:
+    seen: list[Event] = []
+
+    def listen(event: Event) -> str | None:
+        seen.append(event)
+        return STOP if sum(isinstance(e, Stepped) for e in seen) == 4 else None
+
+    result = stylize.run(recipe(), NETWORK, listen, preview_every=2)  # type: ignore[arg-type]
+    assert result.stopped and sum(result.steps) == 4
+    assert [event.pictures.shape for event in seen if isinstance(event, Preview)] == [(1, 3, 32, 48)] * 2
+
+
+def test_masks_put_each_style_in_its_place(tmp_path: Path) -> None:
+    left = torch.zeros(1, 3, 32, 48)
+    left[..., :24] = 1
+    for name, mask in (("left", left), ("right", 1 - left)):
+        pictures.save(mask, tmp_path / f"{name}.png")
+    pictures.save(torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1) * torch.rand(1, 3, 64, 64), tmp_path / "red.png")
+    pictures.save(torch.tensor([0.1, 0.1, 0.9]).view(1, 3, 1, 1) * torch.rand(1, 3, 64, 64), tmp_path / "blue.png")
+    made = recipe(
+        styles=tuple(str(tmp_path / f"{name}.png") for name in ("red", "blue")),
+        masks=tuple(str(tmp_path / f"{name}.png") for name in ("left", "right")),
+        content_weight=0.0, steps=80, size="32x48",
+    )  # fmt: skip
+    picture = stylize.run(made, NETWORK).picture[0]
+    redness = (picture[0] - picture[2]).mean(0)
+    assert float(redness[:20].mean()) > float(redness[28:].mean()) + 0.1
+
+
+def test_blend_weights_lie_between_the_styles() -> None:
+    def losses(weights: tuple[float, ...]) -> float:
+        result = stylize.run(recipe(styles=("coffee", "hubble_deep_field"), style_blend_weights=weights, steps=0), NETWORK)
+        return sum(result.losses.values())
+
+    assert losses((1.0, 0.0)) != losses((0.0, 1.0)) != losses((0.5, 0.5))
+
+
+def test_colours_of_the_content_are_kept() -> None:
+    content = pictures.load("chelsea", size=(32, 48))
+    after = stylize.run(recipe(size="32x48", color="luminance"), NETWORK).picture
+    assert torch.allclose(luminance(with_colours_of(after, content)), luminance(after), atol=0.05)
+    style = pictures.load("coffee", size=64)
+    matched = match_colours(style, content)
+    assert torch.allclose(matched.mean((2, 3)), content.mean((2, 3)), atol=0.03)
+    assert not torch.allclose(style.mean((2, 3)), content.mean((2, 3)), atol=0.03)
+
+
+def test_a_tileable_texture_has_no_seam() -> None:
+    made = TextureRecipe(styles=("gravel",), size="48", steps=8, tileable=True)
+    painted = stylize.run_texture(made, NETWORK)
+    assert sum(painted.losses.values()) < sum(painted.start_losses.values())
+    # Without a border it makes no difference where the picture is cut.
+    wrapped = adapted(NETWORK, padding="circular")
+    here, there = (
+        wrapped.capture(picture, ["relu3_1"])["relu3_1"]
+        for picture in (painted.picture, painted.picture.roll((8, 20), (2, 3)))
+    )
+    torch.testing.assert_close(there, here.roll((2, 5), (2, 3)), rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match=r"multiples of 4.*48x48|multiples of 4.*52x52"):
+        stylize.run_texture(made.model_copy(update={"size": "50"}), NETWORK)
+
+
+def test_layers_are_found_by_place() -> None:
+    found = default_layers(NETWORK)
+    assert found.style == ("relu1_1", "relu2_1", "relu3_1") and found.content == ("relu3_2",)
+    assert default_layers(tiny.network()).style
+
+
+def test_padding_and_pooling_leave_the_network_alone() -> None:
+    before = {name: (type(part), getattr(part, "padding_mode", "")) for name, part in NETWORK.module.named_modules()}
+    made = adapted(NETWORK, pooling="avg", padding="circular")
+    assert "AvgPool2d" in {layer.kind for layer in made.layers()}
+    assert {name: (type(p), getattr(p, "padding_mode", "")) for name, p in NETWORK.module.named_modules()} == before
+
+
+def test_the_distance_of_a_picture_to_itself_is_nothing() -> None:
+    same = style_distance.run(style_distance.StyleDistanceRecipe(first="gravel", second="gravel", size=64), NETWORK)
+    other = style_distance.run(style_distance.StyleDistanceRecipe(first="coffee", second="gravel", size=64), NETWORK)
+    for layer, distances in same.layers.items():
+        for name, value in distances.items():
+            assert abs(value) < 1e-4 < other.layers[layer][name]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"style_weight": 0.0, "content_weight": 0.0}, "both 0"),
+        ({"style_blend_weights": (1.0, 2.0)}, "2 --style-blend-weights for 1 styles"),
+        ({"style_blend_weights": (0.0,)}, "are all 0"),
+        ({"style_layers": ("relu9_1",)}, r"relu9_1.*did you mean"),
+        ({"content_layers": ("relu3_3",)}, r"relu3_3.*did you mean"),
+        ({"style_scale": 0.01}, "too small for layer 'relu3_1'"),
+        ({"masks": ("chelsea", "coffee")}, "2 masks for 1 styles"),
+        ({"masks": ("gravel",)}, "another shape"),
+        ({"size": "12x"}, "is not a size"),
+        ({"content": "chelsae"}, "did you mean 'chelsea"),
+        ({"statistic": "histogram", "tile": 40, "size": "96"}, "in tiles"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_computed(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        stylize.run(recipe(**fields), NETWORK, lambda _event: pytest.fail("began"))
+
+
+def test_an_empty_mask_is_refused(tmp_path: Path) -> None:
+    pictures.save(torch.zeros(1, 3, 32, 48), tmp_path / "black.png")
+    with pytest.raises(InputError, match="black everywhere"):
+        stylize.run(recipe(masks=(str(tmp_path / "black.png"),)), NETWORK)
+
+
+def test_a_loss_that_is_not_a_number_is_said() -> None:
+    with pytest.raises(LanternaError, match="the loss became"):
+        stylize.run(recipe(style_weight=1e300, statistic="gram"), NETWORK)
+
+
+def test_the_command_line_paints_and_replays(lanterna: Run, folder: Path) -> None:
+    made = lanterna("stylize", "chelsea", "coffee", *TINY, *SMALL, "--json", "--out", "a.png", "--film", "a.webp")
+    assert made.code == 0, made.err
+    told = json.loads(made.out)
+    assert told["outputs"] == ["a.png", "a.webp"] and told["sizes"] == ["27x40"] and set(told["losses"])
+    assert lanterna("replay", "a.png", "--out", "b.png", "--quiet").code == 0
+    assert torch.equal(pictures.load("a.png"), pictures.load("b.png"))
+    assert lanterna("texture", "gravel", *TINY, *SMALL, "--out", "t.png").code == 0
+    assert lanterna("replay", "t.png", "--out", "u.png", "--quiet").code == 0
+    assert torch.equal(pictures.load("t.png"), pictures.load("u.png"))
+    assert "wasserstein" in lanterna("style-distance", "gravel", "grass", *TINY, "--size", "64").out
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(lanterna: Run, folder: Path) -> None:
+    command = ["stylize", "chelsea", "coffee", *TINY, "--size", "40", "--steps", "25", "--checkpoint", "run.ckpt"]
+    assert lanterna(*command[:-2], "--out", "whole.png").code == 0
+
+    seen: list[Event] = []
+
+    def killed(event: Event) -> None:
+        seen.append(event)
+        if sum(isinstance(one, Stepped) for one in seen) == 14:
+            raise KeyboardInterrupt
+
+    from lanterna.cli import stylize as command_line
+    from lanterna.provenance import describe
+    from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
+
+    made = StylizeRecipe(content="chelsea", styles=("coffee",), size="40", steps=25)
+    network = command_line.load_network("python:tiny:make_vgg", command_line.Common())
+    key = key_of(describe(made, network, {}))
+
+    def keep(sketch: Sketch) -> None:
+        if sketch.step % 10 == 0:
+            save_sketch(sketch, Path("run.ckpt"), key)
+
+    with pytest.raises(KeyboardInterrupt):
+        stylize.run(made, network, killed, keep=keep)
+    found = load_sketch(Path("run.ckpt"), key)
+    assert found is not None and found.step == 10
+    wrong = lanterna(*command, "--seed", "1")
+    assert wrong.code == 2 and "another recipe" in wrong.err
+    assert lanterna(*command, "--out", "rest.png").code == 0
+    assert torch.equal(pictures.load("whole.png"), pictures.load("rest.png"))
+    assert not Path("run.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["chelsea"], "no style was given"),
+        (["chelsea", "coffee", "--content-weight", "-1"], "--content-weight -1"),
+        (["chelsea", "coffee", "--style-blend-weights", "a"], "not numbers"),
+        (["chelsea", "coffee", "--out", "a.bmp"], "suffix"),
+        (["chelsea", "coffee", "--film", "a.avi"], ".webp or .gif"),
+        (["chelsea", "coffee", "--preset", "gatys", "--checkpoint", "x"], "multiscale"),
+        (["chelsea", "coffee", "--size", "4"], "too small"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    lanterna: Run, folder: Path, arguments: list[str], message: str
+) -> None:
+    result = lanterna("stylize", *arguments, *TINY)
+    assert result.code == 2 and message in result.err and len(result.err.strip().splitlines()) == 1
+    assert list(folder.iterdir()) == []
