@@ -22,14 +22,20 @@ from lanterna.jitter import Jitter
 from lanterna.networks import Layer, Network, Prediction, Preprocessing
 from lanterna.networks.capture import capture
 from lanterna.networks.sources import load
+from lanterna.techniques.dream import Dream, DreamRecipe
+from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 
 __version__ = "0.1.0"
 
 __all__ = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "LatentCanvas",

@@ -17,14 +17,23 @@ from torch import Tensor
 
 from lanterna.errors import InputError
 
-__all__ = ["Canvas", "CanvasName", "FourierCanvas", "LatentCanvas", "PhaseCanvas", "PixelCanvas", "make_canvas"]
+__all__ = [
+    "Canvas",
+    "CanvasName",
+    "FourierCanvas",
+    "LatentCanvas",
+    "PhaseCanvas",
+    "PictureCanvas",
+    "PixelCanvas",
+    "make_canvas",
+]
 
 CanvasName = Literal["fourier", "pixels", "maco"]
 
 # Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
 # largest row. Rows are R, G, B.
-_COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-_COLOUR = _COLOUR / _COLOUR.norm(dim=0).max()
+COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 # Share of the natural magnitude that noise gets: highlights and shadows count for so much before the sigmoid that the whole
 # of it, with random phases, gives blown-out colours.
@@ -48,13 +57,13 @@ class Canvas(ABC):
 def _to_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", _COLOUR.to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", COLOUR.to(planes), planes)
 
 
 def _from_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(_COLOUR.double()).to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(COLOUR.double()).to(planes), planes)
 
 
 def _logit(pictures: Tensor) -> Tensor:
@@ -82,6 +91,17 @@ class PixelCanvas(Canvas):
     def render(self) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1]."""
         return self.parameters[0].sigmoid()
+
+
+class PictureCanvas(Canvas):
+    """The pixels as they are; whoever changes them keeps them in [0, 1]."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        super().__init__([pictures])
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        return self.parameters[0]
 
 
 def _frequencies(height: int, width: int) -> Tensor:

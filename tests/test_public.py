@@ -4,8 +4,12 @@ import lanterna
 
 PUBLIC = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
     "LatentCanvas",

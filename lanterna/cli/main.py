@@ -7,6 +7,9 @@ import cyclopts
 
 from lanterna import __version__
 from lanterna.cli import autoencode as autoencode_command
+from lanterna.cli import dream as dream_command
+from lanterna.cli import fool as fool_command
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
@@ -29,8 +32,11 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    invert_command.invert,
     patterns_command.patterns,
     autoencode_command.autoencode,
+    dream_command.dream,
+    fool_command.fool,
     replay_command.replay,
     look.fetch,
     look.doctor,

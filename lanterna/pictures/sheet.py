@@ -14,7 +14,7 @@ from torch import Tensor
 from lanterna.errors import InputError
 from lanterna.pictures.read import as_picture
 
-__all__ = ["sheet"]
+__all__ = ["font_for", "sheet"]
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -52,7 +52,7 @@ def sheet(
     width = max(picture.shape[2] for picture in cells)
     width = max(width, _NARROWEST) if captions else width
     text = "".join([*captions, *row_titles])
-    font, title_font = _font(_points(width), text), _font(round(_points(width) * 1.25), text)
+    font, title_font = font_for(_points(width), text), font_for(round(_points(width) * 1.25), text)
     gap, pad = max(4, width // 20), max(2, width // 40)
     page_width = gap + columns * (width + gap)
 
@@ -185,7 +185,8 @@ def _wide(points: int) -> Font | None:
     return None
 
 
-def _font(points: int, text: str) -> Font:
+def font_for(points: int, text: str) -> Font:
+    """A font of that many points that has every character of `text`, where one is installed."""
     if all(_has_glyph(character) for character in set(text)):
         return _default(points)
     return _wide(points) or _default(points)
