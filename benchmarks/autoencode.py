@@ -30,9 +30,7 @@ def errors(epochs: int, seeds: int, sizes: list[int]) -> None:
         held = split.held_out.flatten(1).numpy()
         pca = float(((linear.inverse_transform(linear.transform(held)) - held) ** 2).mean())
         mean, spread = statistics.mean(found), statistics.pstdev(found)
-        print(
-            f"| {code} | {mean:.4f} | {spread:.4f} | {LIMITS.get(code, 0):.4f} | {pca:.4f} | {seconds:.0f} |"
-        )
+        print(f"| {code} | {mean:.4f} | {spread:.4f} | {LIMITS.get(code, 0):.4f} | {pca:.4f} | {seconds:.0f} |")
 
 
 def throughput(rounds: int) -> None:
