@@ -19,7 +19,6 @@ from lanterna.objectives import class_logit, each
 __all__ = ["log_density", "make", "nearest"]
 
 STEPS = 200
-_COMPONENTS = 30
 _EACH = 4
 
 
@@ -29,12 +28,14 @@ def nearest(pictures: Tensor, real: Tensor) -> Tensor:
     return distance
 
 
-def log_density(codes: Tensor, training: Tensor) -> Tensor:
-    """Log density in nats of codes (B, K) by normal kernels on `training`, whose width is the median nearest distance."""
+def log_density(points: Tensor, training: Tensor) -> Tensor:
+    """Log density in nats of points (B, K), by normal kernels on `training`, as wide as the median nearest distance."""
     sample = training[:1000]
     near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median()
-    exponent = -torch.cdist(codes, training).square() / (2 * near**2)
-    width = codes.shape[1] * (near.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi)))
+    # A kernel's length is that of its deviation times the root of K: in many dimensions it is a shell.
+    deviation = near / points.shape[1] ** 0.5
+    exponent = -torch.cdist(points, training).square() / (2 * deviation**2)
+    width = points.shape[1] * (deviation.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi)))
     return exponent.logsumexp(1) - torch.log(torch.tensor(float(len(training)))) - width
 
 
@@ -93,8 +94,8 @@ def make(shop: Workshop) -> Part | None:
         (
             "The loop, the objective and the classifier are the same; only what is changed differs: pixels, or "
             "the code behind a "
-            f"decoder. The second opinion is a classifier that took no part. Density is in {_COMPONENTS} "
-            f"principal components, by kernels "
+            "decoder. The second opinion is a classifier that took no part. Density is in all "
+            "pixels, by kernels "
             "on the training pictures, in nats; the nearest real picture is a training picture, at root mean square a pixel.",
         ),
         "density, distance and second opinion were the same for pixels and codes.",
@@ -115,7 +116,6 @@ def _real(shop: Workshop, wanted: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _judged(name: str, pictures: Tensor, wanted: Tensor, maker: Network, judge: nn.Module, shop: Workshop) -> dict[str, Any]:
-    linear = shop.pca(_COMPONENTS)
     # As they would be saved: in 8 bits.
     pictures = (pictures * 255).round() / 255
     opinion = judge(pictures).softmax(1)
@@ -125,6 +125,6 @@ def _judged(name: str, pictures: Tensor, wanted: Tensor, maker: Network, judge: 
         "own_agrees": None if random else float((maker.logits(pictures).argmax(1) == wanted).float().mean()),
         "judge_agrees": None if random else float((opinion.argmax(1) == wanted).float().mean()),
         "judge_confidence": float(opinion.max(1).values.mean()),
-        "log_density": float(log_density(linear.encode(pictures), linear.encode(shop.split.train)).median()),
+        "log_density": float(log_density(pictures.flatten(1), shop.split.train.flatten(1)).median()),
         "nearest": float(nearest(pictures, shop.split.train).median()),
     }
