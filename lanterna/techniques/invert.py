@@ -49,12 +49,13 @@ DOZEN = 12
 
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
-# First and last weight of each prior: see the table in docs/invert.md.
-WEIGHTS: dict[PriorName, tuple[float, float]] = {
-    "fourier": (100.0, 0.1),
-    "tv": (100.0, 0.1),
-    "alpha": (1.0, 0.1),
-    "none": (0.0, 0.0),
+# First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
+# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
+WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
+    "fourier": ((100.0, 0.1), (300.0, 30.0)),
+    "tv": ((100.0, 0.1), (300.0, 30.0)),
+    "alpha": ((1.0, 0.1), (1.0, 0.1)),
+    "none": ((0.0, 0.0), (0.0, 0.0)),
 }
 
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
@@ -204,11 +205,18 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
     return _Task(recipe, network, original, references, real, channels, region, start, judge, best), layers
 
 
+def _share(task: _Task, layer: str) -> float:
+    """The share of the picture's side that one position of the layer sees, at most 1."""
+    return min(1.0, max(task.network.layer(layer).receptive_field or task.size) / min(task.size))
+
+
 def _objective(task: _Task, layer: str) -> Objective:
     recipe = task.recipe
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
-    if recipe.weight:
-        first, last = (recipe.weight * weight for weight in WEIGHTS[recipe.prior])
+    if recipe.weight and recipe.prior != "none":
+        shallow, deep = WEIGHTS[recipe.prior]
+        share = _share(task, layer)
+        first, last = (recipe.weight * low ** (1 - share) * high**share for low, high in zip(shallow, deep, strict=True))
         if recipe.prior in ("fourier", "tv"):
             wanted = wanted - fading(total_variation(2.0), first, last)
         elif recipe.prior == "alpha":
@@ -265,6 +273,13 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
     shape = (recipe.samples, network.channels, *task.size)
     start = None if task.start is None else task.start.expand(recipe.samples, -1, -1, -1)
     name: CanvasName = "fourier" if recipe.prior == "fourier" else "pixels"
+    if start is None:
+        # Around the mean colour of pictures: deep layers hardly say what the colour is.
+        with torch.no_grad():
+            noise = make_canvas(name, shape, generator).render()
+        natural = torch.cat(pictures_io.samples_at(task.size)).mean((0, 2, 3)).view(1, 3, 1, 1)
+        natural = natural.mean(1, keepdim=True) if network.channels == 1 else natural
+        start = (noise - 0.5 + natural).clamp(0, 1)
     canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
     result = ascend(
         canvas,
