@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PICTURE ?=
+PICTURES ?=
 NETWORK ?= efficientnet_lite0
 OUT ?= tour
 
 .PHONY: tour test setup check format clean
 tour: $(VENV)/.installed
-	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") --network "$(NETWORK)" --out "$(OUT)"
+	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") --network "$(NETWORK)" --out "$(OUT)"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

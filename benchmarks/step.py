@@ -24,7 +24,7 @@ from lanterna.canvas import make_canvas
 from lanterna.events import Event, Stepped
 from lanterna.networks.network import LOGITS, Network
 from lanterna.techniques.units import parse_units
-from lanterna.techniques.visualize import VisualizeRecipe, _jitter, _objective, _shares, canvas_margin
+from lanterna.techniques.visualize import VisualizeRecipe, _jitter, _objective, _shares, canvas_decay, canvas_margin
 
 CASES = (
     ("vgg16_hed", "relu3_3", 128, 1),
@@ -120,7 +120,7 @@ def run_ours(network: Network, case: Case, steps: int, tick: Callable[[], None],
             tick()
 
     ascend(
-        make_canvas(recipe.canvas, (case.batch, 3, side, side), generator, decay=recipe.decay),
+        make_canvas(recipe.canvas, (case.batch, 3, side, side), generator, decay=canvas_decay(recipe)),
         _objective(units, [1.0] * case.batch, shares, recipe, None),
         network,
         size=(case.size, case.size),

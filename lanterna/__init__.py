@@ -5,9 +5,9 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import data, objectives, pictures, priors
+from lanterna import autoencode, data, objectives, pictures, priors
 from lanterna.ascent import ascend
-from lanterna.canvas import FourierCanvas, PhaseCanvas, PixelCanvas
+from lanterna.canvas import FourierCanvas, LatentCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
     InputError,
     LanternaError,
@@ -22,16 +22,23 @@ from lanterna.jitter import Jitter
 from lanterna.networks import Layer, Network, Prediction, Preprocessing
 from lanterna.networks.capture import capture
 from lanterna.networks.sources import load
+from lanterna.techniques.dream import Dream, DreamRecipe
+from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 
 __version__ = "0.1.0"
 
 __all__ = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
+    "LatentCanvas",
     "Layer",
     "MissingError",
     "Network",
@@ -46,6 +53,7 @@ __all__ = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "autoencode",
     "capture",
     "data",
     "load",

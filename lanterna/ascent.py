@@ -1,5 +1,7 @@
 """The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
 
+import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -12,12 +14,28 @@ from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepp
 from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
-from lanterna.objectives import PICTURE, Objective
+from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["REDIRECTED_STEPS", "Ascent", "ascend"]
+__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "Schedule", "ascend", "cosine"]
+
+# Of (pictures, read, objective, generator): the objective's values and its gradient, found in parts.
+Gradient = Callable[
+    [Tensor, Callable[[Tensor], dict[str, Tensor]], Objective, torch.Generator],
+    tuple[Tensor, Tensor],
+]
+# Of (parameters, lr).
+Optimizer = Callable[..., torch.optim.Optimizer]
 
 # Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
 REDIRECTED_STEPS = 16
+
+# From the share of the run that is done, in [0, 1], to a factor of the learning rate.
+Schedule = Callable[[float], float]
+
+
+def cosine(progress: float) -> float:
+    """From 1 down to 0 along half a cosine: large steps first, and none at the end to leave noise behind."""
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,10 @@ def ascend(
     steps: int,
     generator: torch.Generator,
     lr: float = 0.05,
+    schedule: Schedule | None = None,
     jitter: Jitter | None = None,
-    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
+    optimizer: Optimizer = torch.optim.Adam,
+    gradient: Gradient | None = None,
     redirected_steps: int = REDIRECTED_STEPS,
     preview_every: int = 0,
     keep_best: bool = False,
@@ -60,39 +80,55 @@ def ascend(
     """Change `canvas` for `steps` steps so that `objective` rises, and return the pictures.
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
-    the CPU. With `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from
-    the device between steps unless a listener does so. Raises OutOfMemoryError.
+    the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
+    instead of `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored
+    highest. Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
     """
-    jitter = jitter or Jitter()
-    layers = sorted(objective.layers - {PICTURE})
+    moves = jitter or Jitter()
+    layers = sorted(objective.layers - {PICTURE, PROGRESS})
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(canvas.parameters[0]))) == STOP
-    tuner = optimizer(canvas.parameters, lr=lr)  # type: ignore[call-arg]  # all but the base class take lr
+    tuner = optimizer(canvas.parameters, lr=lr)
     batch = len(canvas.parameters[0])
     trace = torch.zeros(steps, batch, device=canvas.parameters[0].device)
     moved = torch.zeros(batch, dtype=torch.bool, device=trace.device)
     judged = False
     best: tuple[Tensor, Tensor] | None = None
     step = 0
+
+    def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
+        """One forward and one backward pass; gives what the tuner lowers, for each picture (B,)."""
+        nonlocal moved, judged, best
+        tuner.zero_grad(set_to_none=True)
+        redirected = step < min(redirected_steps, steps // 2)
+        progress = step / max(steps - 1, 1)
+        rendered = canvas.render()
+        with RedirectedReLU() if redirected else nullcontext():
+            if gradient is not None:
+                values, slope = gradient(rendered, read, objective, generator)
+            else:
+                features = read(moves.view(rendered, size, generator, progress))
+                features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
+                values = objective(features)
+        if gradient is not None:
+            rendered.backward(slope.neg_())
+        else:
+            (-values.sum()).backward()
+        with torch.no_grad():
+            trace[step] = values
+            if not redirected:
+                moved, judged = moved | _reached(canvas), True
+            if keep_best:
+                best = _better(best, values, middle(rendered, size))
+        return -values.detach()
+
     try:
         with network.reading(layers) as read:
             while step < steps and not stopped:
-                tuner.zero_grad(set_to_none=True)
-                redirected = step < min(redirected_steps, steps // 2)
-                rendered = canvas.render()
-                views = jitter.view(rendered, size, generator, step / max(steps - 1, 1))
-                with RedirectedReLU() if redirected else nullcontext():
-                    features = read(views)
-                features[PICTURE] = rendered
-                values = objective(features)
-                (-values.sum()).backward()
-                with torch.no_grad():
-                    trace[step] = values
-                    if not redirected:
-                        moved, judged = moved | _reached(canvas), True
-                    if keep_best:
-                        best = _better(best, values, middle(rendered, size))
-                tuner.step()
+                if schedule is not None:
+                    for group in tuner.param_groups:
+                        group["lr"] = lr * schedule(step / max(steps - 1, 1))
+                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor stays on its device
                 step += 1
                 stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
                 if preview_every and step % preview_every == 0:

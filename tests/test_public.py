@@ -4,10 +4,15 @@ import lanterna
 
 PUBLIC = [
     "STOP",
+    "Dream",
+    "DreamRecipe",
     "FourierCanvas",
     "InputError",
+    "Inversion",
+    "InvertRecipe",
     "Jitter",
     "LanternaError",
+    "LatentCanvas",
     "Layer",
     "MissingError",
     "Network",
@@ -22,6 +27,7 @@ PUBLIC = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "autoencode",
     "capture",
     "data",
     "load",

@@ -5,14 +5,25 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
 
-from lanterna import Network, Preprocessing
+from lanterna import InputError, Network, Preprocessing
 from lanterna.events import STOP, Entered, Event, Started, Stepped
 from lanterna.networks.depths import layers_through_depth
+from lanterna.pictures import samples, save
 from lanterna.report import TourRecipe, tour
 from lanterna.report.chapters import CHAPTERS
 
 QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2}
+SHORT = {**QUICK, "chapters": ("units", "best_class", "layers")}
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the samples as data: what is tested here is the page."""
+    found = samples()
+    few = {name: found[name] for name in ("coffee", "chelsea")}
+    monkeypatch.setattr("lanterna.data.files.samples", lambda: few)
 
 
 class _Page(HTMLParser):
@@ -33,7 +44,7 @@ class _Page(HTMLParser):
 
 
 def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
-    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path / "new" / "folder")
+    made = tour(TourRecipe(**SHORT), tiny.network(), tmp_path / "new" / "folder")
     page = _Page(made.page.read_text(encoding="utf-8"))
     # The photograph, two layers of two units, the class from noise and from the photograph, and how it is fooled.
     assert len(page.images) == 1 + 2 * 2 + 2 + 4
@@ -59,7 +70,7 @@ def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
 
 def test_a_network_without_classes_has_its_layers_shown(tmp_path: Path) -> None:
     features = Network.wrap(tiny.module()[:4], name="features", preprocessing=Preprocessing(size=(32, 32)))
-    made = tour(TourRecipe(**QUICK), features, tmp_path)
+    made = tour(TourRecipe(**SHORT), features, tmp_path)
     assert made.predictions == () and [chapter.name for chapter in made.chapters] == ["units", "layers"]
     assert len(_Page(made.page.read_text(encoding="utf-8")).images) == 1 + 2 * 2
 
@@ -79,14 +90,14 @@ def test_stopping_keeps_what_is_finished(tmp_path: Path) -> None:
     def stop_half_way(event: Event) -> str | None:
         return STOP if isinstance(event, Stepped) and event.step > 500 else None
 
-    made = tour(TourRecipe(**QUICK), tiny.network(), tmp_path, stop_half_way)
+    made = tour(TourRecipe(**SHORT), tiny.network(), tmp_path, stop_half_way)
     assert made.stopped and [chapter.name for chapter in made.chapters] == ["units", "layers"]
     assert len(made.chapters[0].numbers["layers"]) == 2
     assert "stopped early" in made.page.read_text(encoding="utf-8")
 
 
 def test_steps_follow_from_the_seconds(tmp_path: Path) -> None:
-    recipe = {**QUICK, "steps": None}
+    recipe = {**SHORT, "steps": None}
     short = tour(TourRecipe(**recipe, seconds=1e-6), tiny.network(), tmp_path)
     long = tour(TourRecipe(**recipe, seconds=3600), tiny.network(), tmp_path)
     assert short.chapters[0].numbers["layers"][0]["steps"] == 48
@@ -125,3 +136,25 @@ def test_chapters_by_name(lanterna, folder: Path) -> None:
     assert list(told["chapters"]) == ["best_class", "layers"]
     wrong = lanterna("tour", *flags, "--chapters", "unit", "--out", "other")
     assert wrong.code == 2 and "did you mean 'units'" in wrong.err and not (folder / "other").exists()
+
+
+def test_the_chapter_of_patterns_shows_made_found_and_seen(tmp_path: Path) -> None:
+    made = tour(TourRecipe(**{**QUICK, "chapters": ("patterns",)}), tiny.network(), tmp_path)
+    (chapter,) = made.chapters
+    page = _Page(made.page.read_text(encoding="utf-8"))
+    # The photograph, and for two layers of two units: made, found, seen, and the control.
+    assert len(page.images) == 1 + 2 * 2 * 4
+    assert chapter.numbers["pictures"] == 2 and len(chapter.numbers["units"]) == 4
+    assert "crops of them at several scales count as data" in page.words
+
+
+def test_the_chapter_of_patterns_looks_in_a_folder_of_the_readers(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("one", "two"):
+        save(torch.rand(1, 3, 50, 60), tmp_path / "mine" / f"{name}.png")
+    recipe = {**QUICK, "chapters": ("patterns",), "pictures": str(tmp_path / "mine")}
+    made = tour(TourRecipe(**recipe), tiny.network(), tmp_path / "page")
+    assert made.chapters[0].numbers["pictures"] == 2
+    with pytest.raises(InputError, match="there is no folder"):
+        tour(TourRecipe(**{**recipe, "pictures": str(tmp_path / "nowhere")}), tiny.network(), tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
+from lanterna.cli import autoencode as autoencode_command
+from lanterna.cli import dream as dream_command
 from lanterna.cli import fool as fool_command
+from lanterna.cli import invert as invert_command
 from lanterna.cli import look
 from lanterna.cli import patterns as patterns_command
 from lanterna.cli import replay as replay_command
@@ -29,8 +32,11 @@ for command in (
     look.layers,
     look.classify,
     visualize_command.visualize,
+    invert_command.invert,
     patterns_command.patterns,
+    dream_command.dream,
     fool_command.fool,
+    autoencode_command.autoencode,
     replay_command.replay,
     look.fetch,
     look.doctor,

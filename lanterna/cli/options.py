@@ -86,7 +86,15 @@ def readable(error: ValidationError) -> str:
         if name == "units" and part["type"] in ("missing", "too_short"):
             lines.append("no unit was given; a unit is LAYER:CHANNEL, such as logits:0")
             continue
-        flag = {"start": "--from", "units": "UNIT"}.get(name, f"--{name.replace('_', '-')}")
+        if name == "layers" and part["type"] in ("missing", "too_short"):
+            lines.append("no layer was given; `lanterna layers NETWORK` lists them, and all means a dozen")
+            continue
+        if part["type"] == "missing":
+            lines.append(f"--{name} is needed and was not given")
+            continue
+        flag = {"start": "--from", "units": "UNIT", "layers": "--layer", "picture": "PICTURE"}.get(
+            name, f"--{name.replace('_', '-')}"
+        )
         given: Any = part.get("input")
         allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"]
         lines.append(f"{flag} {given!r}: {allowed[0].lower()}{allowed[1:]}")

@@ -73,7 +73,7 @@ def patterns(
 
 def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None) -> Patterns:
     stopper = Stopper()
-    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet) as listen:
+    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet, share=True) as listen:
         return run(recipe, net, listen, file=scan)
 
 

@@ -10,14 +10,16 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import fool, patterns, visualize
+from lanterna.cli import dream, fool, invert, patterns, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.provenance import warnings_about
 from lanterna.recipe import Recipe
+from lanterna.techniques.dream import DreamRecipe
 from lanterna.techniques.fool import FoolRecipe
 from lanterna.techniques.fool_noise import FoolNoiseRecipe
+from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
@@ -33,8 +35,10 @@ class _Technique:
 
 
 TECHNIQUES = {
+    "invert": _Technique(InvertRecipe, invert.again),
     "visualize": _Technique(VisualizeRecipe, visualize.again),
     "patterns": _Technique(PatternsRecipe, patterns.again),
+    "dream": _Technique(DreamRecipe, dream.again),
     "fool": _Technique(FoolRecipe, fool.again),
     "fool-noise": _Technique(FoolNoiseRecipe, fool.again_noise),
 }

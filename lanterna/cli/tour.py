@@ -24,6 +24,7 @@ def tour(
     *,
     network: Annotated[str, Parameter(help="the network to look at")] = "efficientnet_lite0",
     chapters: Annotated[str | None, Parameter(help="names with commas; all by default")] = None,
+    pictures: Annotated[str | None, Parameter(help=_help("pictures"))] = None,
     depths: Annotated[int | None, Parameter(help=_help("depths"))] = None,
     units: Annotated[int | None, Parameter(help=_help("units"))] = None,
     steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
@@ -41,7 +42,8 @@ def tour(
     common = common or Common()
     names = None if chapters is None else tuple(name.strip() for name in chapters.split(","))
     fields = {
-        "picture": picture, "chapters": names, "depths": depths, "units": units, "steps": steps, "seconds": seconds,
+        "picture": picture, "pictures": pictures, "chapters": names,
+        "depths": depths, "units": units, "steps": steps, "seconds": seconds,
         "size": size, "seed": seed,
     }  # fmt: skip
     recipe = make_recipe(TourRecipe, None, fields)

@@ -1,5 +1,6 @@
 """`visualize`: pictures that excite units."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,8 @@ from lanterna.errors import InputError
 from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.provenance import describe
+from lanterna.techniques.real import Real, over_data
+from lanterna.techniques.units import parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
 
 __all__ = ["again", "visualize"]
@@ -43,6 +46,7 @@ def visualize(
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     strip: Annotated[bool, Parameter(negative=(), help="show the way from start to end")] = False,
     singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
+    data: Annotated[str | None, Parameter(help="data, as for patterns, that tells what is the most in real pictures")] = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("visualize.png"),
     recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
     arch: Arch = None,
@@ -62,7 +66,8 @@ def visualize(
     chosen = make_recipe(VisualizeRecipe, recipe, fields)
     pictures.check_writable(out)
     net = load_network(network, common, arch)
-    return _make(chosen, net, common, out, {"strip": strip, "singles": singles, "arch": arch})
+    real = None if data is None else _real(chosen, net, common, data)
+    return _make(chosen, net, common, out, {"strip": strip, "singles": singles, "arch": arch}, real=real)
 
 
 def _can_save(net: Network) -> None:
@@ -100,7 +105,13 @@ def _shown(result: Visualization, *, strip: bool) -> Any:
 
 
 def _make(
-    recipe: VisualizeRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
+    recipe: VisualizeRecipe,
+    net: Network,
+    common: Common,
+    out: Path,
+    options: dict[str, Any],
+    until: int | None = None,
+    real: list[Real] | None = None,
 ) -> int:
     result = _run(recipe, net, common, until)
     record = describe(recipe, net, options)
@@ -111,10 +122,11 @@ def _make(
         for i, picture in enumerate(result.pictures):
             single = out.with_name(f"{out.stem}-{i:03d}{out.suffix}")
             files.append(pictures.save(picture, single, recipe={**record, "single": i}))
+    told = {key: [asdict(one) for one in values] for key, values in _beside(recipe, real).items()}
     if common.json:
-        print_json({"recipe": record, "outputs": [str(file) for file in files], **_numbers(result)})
+        print_json({"recipe": record, "outputs": [str(file) for file in files], **_numbers(result), **told})
     else:
-        _report(result, files)
+        _report(result, files, _beside(recipe, real))
     return 130 if result.stopped else 0
 
 
@@ -130,14 +142,33 @@ def _numbers(result: Visualization) -> dict[str, Any]:
     }
 
 
-def _report(result: Visualization, files: list[Path]) -> None:
+def _real(recipe: VisualizeRecipe, net: Network, common: Common, data: str) -> list[Real]:
+    units = parse_units(recipe.units, net)
+    parse_size(recipe.size, net)
+    stopper = Stopper()
+    with stopper.installed(), listener("scan", stopper, quiet=common.quiet) as listen:
+        found = over_data(net, units, data, listen)
+    if stopper.asked:
+        raise KeyboardInterrupt
+    return found
+
+
+def _beside(recipe: VisualizeRecipe, real: list[Real] | None) -> dict[str, list[Real]]:
+    """What real pictures do, once for each picture that was made."""
+    return {} if real is None else {"real": [one for one in real for _ in range(recipe.diversity)]}
+
+
+def _report(result: Visualization, files: list[Path], beside: dict[str, list[Real]]) -> None:
     samples = result.sample_activation or (None,) * len(result.units)
-    for unit, end, start, real, dead in zip(
-        result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    for i, (unit, end, start, real, dead) in enumerate(
+        zip(result.units, result.activation, result.start_activation, samples, result.dead, strict=True)
     ):
-        beside = "" if real is None else f", best sample picture {real:.2f}"
+        best = "" if real is None else f", best sample picture {real:.2f}"
+        if beside:
+            one = beside["real"][i]
+            best += f"; of {one.pictures} real pictures at most {one.highest:.2f}, 99 % below {one.quantile_99:.2f}"
         note = "  DEAD: no gradient ever reached it" if dead else ""
-        results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{beside}){note}", markup=False)
+        results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{best}){note}", markup=False)
     for file in files:
         results.print(str(file), markup=False)
 

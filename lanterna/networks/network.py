@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,8 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
+    from lanterna.techniques.dream import Dream
+    from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -334,3 +337,22 @@ class Network:
         from lanterna.techniques.visualize import VisualizeRecipe, run
 
         return run(VisualizeRecipe(units=units, **fields), self)
+
+    def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
+        """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; `DreamRecipe` has the fields."""
+        from lanterna.techniques.dream import DreamRecipe, run
+
+        return run(DreamRecipe(picture=picture, layers=layers, **fields), self)
+
+    def invert(self, layers: str | Sequence[str], picture: str | Path | Tensor, **fields: Any) -> "Inversion":
+        """Recreate `picture`, a file, a sample's name or a tensor (1, 3, H, W), from `layers`: "relu3_3", say, or "all".
+
+        See `InvertRecipe` for the fields.
+        """
+        from lanterna.techniques.invert import InvertRecipe, run
+
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        given = picture if isinstance(picture, Tensor) else None
+        # A recipe holds what can be written down: a tensor has no name.
+        recipe = InvertRecipe(layers=names, picture="(tensor)" if given is not None else str(picture), **fields)
+        return run(recipe, self, picture=given)

@@ -1,40 +1,39 @@
-"""The same network before it learnt anything: a control."""
+"""A copy of a network that has learnt nothing: the control for what its pictures are said to show."""
 
 import copy
+import math
 
 import torch
+from torch import nn
 
-from lanterna import pictures as pictures_io
 from lanterna.networks.network import Network
 
 __all__ = ["untrained"]
 
 
 def untrained(network: Network, seed: int = 0) -> Network:
-    """The network's architecture with fresh weights, its batch statistics measured on the sample pictures.
+    """The same architecture with random weights.
 
-    Without those statistics the signal of a deep network dies before it reaches the logits, and the control would say
-    nothing.
-    The global generator is as it was afterwards.
+    Weights of two dimensions and more are normal with variance 2 / fan-in (He et al. 2015), which keeps the scale of the
+    features from layer to layer; biases are zero, normalisations do nothing.
     """
-    module = copy.deepcopy(network.module).to("cpu")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # layers draw their fresh weights from the global generator, and nowhere else
+    generator = torch.Generator().manual_seed(seed)
+    module = copy.deepcopy(network.module).cpu()
+    with torch.no_grad():
         for part in module.modules():
-            reset = getattr(part, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        for part in module.modules():
-            if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-                part.momentum = None  # the plain mean over what it sees
-        module.train()
-        # Dropout and the like stay off; only the statistics learn.
-        for part in module.modules():
-            if not isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-                part.training = False
-        shown = torch.cat(pictures_io.samples_at(network.input_size))
-        with torch.no_grad():
-            module(network.preprocessing.apply(shown))
-    return Network.wrap(
-        module, name=f"{network.name}, untrained", preprocessing=network.preprocessing, labels=network.labels
-    ).to(network.device)
+            for name, buffer in part.named_buffers(recurse=False):
+                buffer.fill_(1.0 if name == "running_var" else 0.0)
+            for name, parameter in part.named_parameters(recurse=False):
+                if parameter.ndim > 1:
+                    deviation = math.sqrt(2 / parameter[0].numel())
+                    parameter.copy_(deviation * torch.randn(parameter.shape, generator=generator))
+                else:
+                    parameter.fill_(1.0 if name == "weight" and not isinstance(part, nn.Linear) else 0.0)
+    made = Network.wrap(
+        module,
+        name=f"{network.name}, untrained",
+        preprocessing=network.preprocessing,
+        labels=network.labels,
+        source=network.source,
+    )
+    return made.to(network.device)

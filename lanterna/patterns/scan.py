@@ -19,8 +19,7 @@ __all__ = ["BATCH", "Scan", "scan"]
 
 # Few pictures at a time: their maps are still in the processor's cache when they are looked at.
 BATCH = 4
-_FLUSH = 64  # pictures between two merges into the best
-_SAVE_SECONDS = 20.0
+_FLUSH = 128  # pictures between two merges into the best, once there is something to be better than
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def scan(
     part: range | None = None,
     batch: int = BATCH,
     save: Callable[[Scan], None] | None = None,
+    save_seconds: float = 20.0,
     on_event: Listener | None = None,
     feed: Callable[[range], "Sequence[Batch]"] | None = None,
 ) -> Scan:
@@ -60,7 +60,7 @@ def scan(
 
     `k` places are held for each unit, one for each picture unless `repeat` lets crops of the same picture come several
     times. `known` is what an earlier, perhaps interrupted scan left: only what it lacks is computed. `part` limits the
-    pass to some of the samples; scans of disjoint parts can be merged. `save` gets the state every 20 seconds and at
+    pass to some of the samples; scans of disjoint parts can be merged. `save` gets the state every `save_seconds` and at
     the end. `feed` gives the batches where they do not come from `dataset`. Memory does not depend on the number of
     pictures.
 
@@ -90,8 +90,8 @@ def scan(
                 done, told = done + piece.upto - rest.start - told, piece.upto - rest.start
                 stopped = on_event is not None and on_event(Stepped(done, steps, torch.zeros(0))) is not None
                 # Also after a whole number of batches only, so that going on computes the same batches.
-                due = save is not None and time.monotonic() - saved > _SAVE_SECONDS
-                if run.waiting >= _FLUSH or due or stopped:
+                due = save is not None and time.monotonic() - saved > save_seconds
+                if run.waiting >= run.patience or due or stopped:
                     run.flush()
                 if due and save is not None:
                     save(_with(state, run, piece.upto, failed))
@@ -130,7 +130,7 @@ class _Pass:
         self._last: tuple[str, Tensor] | None = None
         self._first = True
         self._samples, self._wanted = torch.zeros(0), list[tuple[int, int]]()
-        self.waiting = 0
+        self.waiting, self.patience = 0, BATCH
 
     def visit(self, names: list[str], features: Tensor) -> None:
         """Called by the network with each layer as it comes."""
@@ -160,7 +160,8 @@ class _Pass:
         for layer, watch in self._watches.items():
             if layer not in self._same:
                 watch.flush(self._labels)
-        self.waiting = 0
+        # At first everything is among the best: merged often, little of it has to be looked at closely.
+        self.waiting, self.patience = 0, min(2 * self.patience, _FLUSH)
 
     def found(self) -> dict[str, LayerScan]:
         """Every layer's scan so far; layers that are the same tensor share theirs."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +21,7 @@ from lanterna.patterns.best import Best
 from lanterna.patterns.layer_scan import LayerScan
 from lanterna.patterns.scan import Scan
 
-__all__ = ["about", "default_file", "load", "store"]
+__all__ = ["about", "check_writable", "default_file", "load", "store"]
 
 SCHEMA_VERSION = 1
 _TENSORS = tuple(part.name for part in fields(LayerScan) if part.name not in ("best", "count", "places"))
@@ -48,6 +49,13 @@ def default_file(said: Mapping[str, Any]) -> Path:
     key = hashlib.sha256(json.dumps(dict(said), sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
     safe = "".join(character if character.isalnum() else "-" for character in f"{said['network']}-{said['data']}")
     return cache_dir() / "scans" / f"{safe[-60:]}-{key[:20]}.safetensors"
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError, before anything is computed, where a scan can't be kept in `path`."""
+    near = next(place for place in path.absolute().parents if place.exists())
+    if path.is_dir() or not near.is_dir() or not os.access(near, os.W_OK):
+        raise InputError(f"the scan can't be kept in {path}: {near} can't be written; name another file with --scan")
 
 
 def load(path: Path, said: Mapping[str, Any]) -> Scan | None:

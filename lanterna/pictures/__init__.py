@@ -4,7 +4,7 @@ A picture is a float32 tensor (1, 3, H, W), sRGB in [0, 1].
 """
 
 from lanterna.pictures.bars import bars
-from lanterna.pictures.read import digest, from_array, load, samples_at, to_pil
+from lanterna.pictures.read import digest, fitted, from_array, load, samples_at, to_pil
 from lanterna.pictures.samples import sample, samples
 from lanterna.pictures.sheet import sheet
 from lanterna.pictures.write import check_writable, read_recipe, save, to_png_bytes
@@ -13,6 +13,7 @@ __all__ = [
     "bars",
     "check_writable",
     "digest",
+    "fitted",
     "from_array",
     "load",
     "read_recipe",

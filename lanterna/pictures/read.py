@@ -16,7 +16,7 @@ from lanterna.errors import PictureError
 from lanterna.pictures.decode import opened, to_floats
 from lanterna.pictures.samples import samples
 
-__all__ = ["as_picture", "digest", "from_array", "load", "read_bytes", "samples_at", "to_pil"]
+__all__ = ["as_picture", "digest", "fitted", "from_array", "load", "read_bytes", "samples_at", "to_pil"]
 
 
 def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tensor:
@@ -37,6 +37,15 @@ def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tens
     with opened(content, str(path)) as image:
         floats = to_floats(image, str(path))
     return _resize(_as_tensor(floats), size)
+
+
+def fitted(picture: Tensor, size: int | tuple[int, int] | None) -> Tensor:
+    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] at `size`, as `load` gives one from a file. Raises PictureError."""
+    _check_size(size)
+    values = as_picture(picture)
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise PictureError(f"a picture with values from {values.min()} to {values.max()} is not allowed; [0, 1] is")
+    return _resize(values, size)
 
 
 @lru_cache(maxsize=4)

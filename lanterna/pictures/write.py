@@ -16,7 +16,7 @@ from lanterna.errors import PictureError
 from lanterna.pictures.decode import opened
 from lanterna.pictures.read import read_bytes, to_pil
 
-__all__ = ["check_writable", "read_recipe", "save", "to_png_bytes"]
+__all__ = ["check_writable", "read_recipe", "save", "temporary_name", "to_png_bytes"]
 
 _KEY = "lanterna"
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -64,7 +64,7 @@ def check_writable(path: str | Path) -> Path:
         if not folder.is_dir():
             raise PictureError(f"can't write the picture {str(path)!r}: there is no folder {str(folder)!r}")
         # Tried, not asked: permission bits tell little about network drives, full quotas and Windows.
-        probe = _temporary(folder)
+        probe = temporary_name(folder)
         probe.touch(exist_ok=False)
         probe.unlink()
     except (OSError, ValueError, RuntimeError) as error:
@@ -124,7 +124,7 @@ def _chunk(recipe: Mapping[str, object] | None) -> PngInfo | None:
 
 
 def _replace(target: Path, content: bytes, name: str) -> None:
-    temporary = _temporary(target.parent)
+    temporary = temporary_name(target.parent)
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -137,7 +137,8 @@ def _replace(target: Path, content: bytes, name: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _temporary(folder: Path) -> Path:
+def temporary_name(folder: Path) -> Path:
+    """A name in `folder` for what is not whole yet."""
     # `secrets`, as the global random generator is the caller's; not made of the target's name, which may be as long as
     # names can be.
     return folder / f".lanterna-{secrets.token_hex(8)}.tmp"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
+from lanterna import data as data_sets
 from lanterna import pictures as pictures_io
 from lanterna.errors import UnknownNameError
 from lanterna.events import Listener
@@ -27,6 +28,7 @@ class TourRecipe(Recipe):
     technique: Literal["tour"] = "tour"
     schema_version: Literal[1] = 1
     picture: Annotated[str, Field(description="a file, or the name of a sample picture")] = "chelsea"
+    pictures: Annotated[str | None, Field(description="a folder to look for patterns in; by default the samples")] = None
     chapters: Annotated[tuple[str, ...], Field(description="the chapters to make, by name; all by default")] = ()
     depths: Annotated[int, Field(ge=1, le=24, description="layers to visualise")] = 6
     units: Annotated[int, Field(ge=1, le=24, description="units of each layer")] = 6
@@ -62,10 +64,12 @@ def _chosen(recipe: TourRecipe) -> list[ChapterKind]:
 def tour(recipe: TourRecipe, network: Network, out: str | Path, on_event: Listener | None = None) -> Tour:
     """Make the page in the folder `out` and say what is on it.
 
-    Raises PictureError, UnknownNameError and NetworkError before anything is made.
+    Raises InputError, or one of its kinds, before anything is made.
     """
     begun = time.perf_counter()
     kinds = _chosen(recipe)
+    if recipe.pictures is not None:
+        data_sets.load(f"folder:{recipe.pictures}")
     page = check_folder(out) / "index.html"
     picture = pictures_io.load(recipe.picture)
     output = network.layer(LOGITS)

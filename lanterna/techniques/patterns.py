@@ -3,7 +3,7 @@
 Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,9 +22,10 @@ from lanterna.patterns.fields import crop, effective, place
 from lanterna.patterns.layer_scan import LayerScan
 from lanterna.patterns.projection import Method, alike, project, randomised
 from lanterna.patterns.scan import Scan, scan
+from lanterna.progress import Series
 from lanterna.recipe import Recipe
 from lanterna.techniques.found import Found, Patterns, UnitPatterns
-from lanterna.techniques.units import Unit, parse_units
+from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 from lanterna.techniques.visualize import run as visualize
 
@@ -33,6 +34,8 @@ __all__ = ["FEW", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "
 # With fewer pictures than this, crops of them count as data.
 FEW = 64
 _MADE_AT_ONCE = 12
+_SIDE = 160
+_STEP = 3.0  # what a step of ascent takes, in passes of a picture
 
 
 class PatternsRecipe(Recipe):
@@ -98,25 +101,33 @@ def scanned(
     dataset: Dataset,
     layers: Sequence[str],
     file: Path | None = None,
-    on_event: Listener | None = None,
-) -> Scan:
-    """The scan of `layers`, from the file where it is there, made and kept where not. Raises InputError."""
+) -> tuple[int, Callable[[Listener | None], Scan]]:
+    """How many pictures still have to be looked at for `layers`, and the function that does so and keeps the scan.
+
+    The scan is in `file`, or in the cache. Raises InputError where the file can't be used.
+    """
     said = store.about(network, dataset, repeat=recipe.repeat)
     target = file or store.default_file(said)
+    store.check_writable(target)
     known = store.load(target, said)
-    if known is not None and not known.lacking(layers, recipe.top, len(dataset)):
-        return known
-    return scan(
-        network,
-        dataset,
-        layers,
-        # A few more than asked for, so that a longer list needs no new pass.
-        k=max(recipe.top, 16),
-        repeat=recipe.repeat,
-        known=known,
-        save=lambda state: store.store(state, target, said),
-        on_event=on_event,
-    )
+    lacking = (known or Scan()).lacking(layers, recipe.top, len(dataset))
+    if known is not None and not lacking:
+        return 0, lambda _listener: known
+
+    def go(listener: Listener | None) -> Scan:
+        return scan(
+            network,
+            dataset,
+            layers,
+            # A few more than asked for, so that a longer list needs no new pass.
+            k=max(recipe.top, 16),
+            repeat=recipe.repeat,
+            known=known,
+            save=lambda state: store.store(state, target, said),
+            on_event=listener,
+        )
+
+    return sum(len(dataset) - start for start in set(lacking.values())), go
 
 
 def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = None, *, file: Path | None = None) -> Patterns:
@@ -130,7 +141,13 @@ def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = No
     units = patterns_units(recipe.units, network)
     dataset = open_data(recipe)
     layers = list(dict.fromkeys(unit.layer for unit in units))
-    found = scanned(recipe, network, dataset, layers, file, on_event)
+    size = _size(recipe, network)
+    if recipe.steps:
+        network.check_size(size, layers)
+    todo, look = scanned(recipe, network, dataset, layers, file)
+    # One bar for all, in passes of a picture.
+    series = Series(on_event, todo + _STEP * recipe.steps * len(units))
+    found = look(series.part(todo))
     complete = not found.lacking(layers, recipe.top, len(dataset))
     generator = torch.Generator().manual_seed(recipe.seed)
     shuffled = {layer: randomised(network, layer, generator) for layer in layers}
@@ -139,7 +156,7 @@ def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = No
         for unit in units
         if unit.layer in found.layers
     )
-    made, dead, stopped = _made(recipe, network, units, on_event) if complete else ({}, set(), True)
+    made, dead, stopped = _made(recipe, network, units, series) if complete else ({}, set(), True)
     return Patterns(
         recipe=recipe,
         units=shown,
@@ -153,6 +170,12 @@ def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = No
         notes=dataset.notes,
         stopped=stopped,
     )
+
+
+def _size(recipe: PatternsRecipe, network: Network) -> tuple[int, int]:
+    """(height, width) of the pictures that are made."""
+    height, width = network.input_size
+    return parse_size(recipe.size, network) if recipe.size else (min(_SIDE, height), min(_SIDE, width))
 
 
 def _unit(
@@ -203,19 +226,18 @@ def _control(shuffled: Network, picture: Tensor, unit: Unit, row: Tensor, column
 
 
 def _made(
-    recipe: PatternsRecipe, network: Network, units: Sequence[Unit], on_event: Listener | None
+    recipe: PatternsRecipe, network: Network, units: Sequence[Unit], series: Series
 ) -> tuple[dict[Unit, tuple[Visualization, int]], set[Unit], bool]:
     """The picture made for each unit; those that nothing moves, and whether someone asked to stop."""
     made: dict[Unit, tuple[Visualization, int]] = {}
     dead: set[Unit] = set()
-    size = recipe.size or "x".join(str(min(160, side)) for side in network.input_size)
+    size = "x".join(map(str, _size(recipe, network)))
     for start in range(0, len(units) if recipe.steps else 0, _MADE_AT_ONCE):
         chosen = units[start : start + _MADE_AT_ONCE]
         names = tuple(f"{unit.layer}:{unit.channel}" for unit in chosen)
         try:
-            result = visualize(
-                VisualizeRecipe(units=names, size=size, steps=recipe.steps, seed=recipe.seed), network, on_event
-            )
+            made_by = VisualizeRecipe(units=names, size=size, steps=recipe.steps, seed=recipe.seed)
+            result = visualize(made_by, network, series.part(_STEP * recipe.steps * len(chosen)))
         except InputError:
             raise
         except LanternaError:

@@ -50,12 +50,17 @@ class VisualizeRecipe(Recipe):
     lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
     tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
     restrain: Annotated[
-        float,
-        Field(ge=0, allow_inf_nan=False, description="weight of the distance to grey, or to the picture it starts from"),
-    ] = 120.0
+        float | None,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="weight of the distance to grey [120], or to the picture it starts from [500]",
+        ),
+    ] = None
     decay: Annotated[
-        float, Field(ge=0, le=4, description="how much lower frequencies are preferred by the Fourier canvas")
-    ] = 1.35
+        float | None,
+        Field(ge=0, le=4, description="how much the Fourier canvas prefers low frequencies [1.35; 1 from a picture]"),
+    ] = None
     smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 3000.0
     shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 24.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 20.0
@@ -64,6 +69,15 @@ class VisualizeRecipe(Recipe):
     def inputs(self) -> tuple[str, ...]:
         """The picture it starts from, if any."""
         return () if self.start == "noise" else (self.start,)
+
+
+def canvas_decay(recipe: VisualizeRecipe) -> float:
+    """What low frequencies gain: from noise they have to be found, from a picture they are there and should stay."""
+    return (1.35 if recipe.start == "noise" else 1.0) if recipe.decay is None else recipe.decay
+
+
+def _restraint(recipe: VisualizeRecipe) -> float:
+    return (120.0 if recipe.start == "noise" else 500.0) if recipe.restrain is None else recipe.restrain
 
 
 def _shares(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> tuple[float, ...]:
@@ -86,7 +100,7 @@ def _objective(
     priors = (
         (recipe.tv, total_variation()),
         (0.0 if held else recipe.smooth, high_frequency()),
-        (0.0 if held else recipe.restrain, l2(0.5 if given is None else given)),
+        (0.0 if held else _restraint(recipe), l2(0.5 if given is None else given)),
     )
     for weight, prior in priors:
         if weight:
@@ -193,7 +207,9 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
     with _memory(shape), torch.no_grad():
-        canvas = make_canvas(recipe.canvas, shape, generator, pictures=given, decay=recipe.decay, device=network.device)
+        canvas = make_canvas(
+            recipe.canvas, shape, generator, pictures=given, decay=canvas_decay(recipe), device=network.device
+        )
         first = middle(canvas.render(), size).clone()
 
     frames, moments = [first], [0]

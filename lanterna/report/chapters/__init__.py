@@ -1,8 +1,16 @@
 """The chapters of the tour, in order; one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, fooled, layers, units
+from lanterna.report.chapters import best_class, dream, fooled, invert, layers, patterns, units
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS: tuple[ChapterKind, ...] = (units.KIND, best_class.KIND, fooled.KIND, layers.KIND)
+CHAPTERS: tuple[ChapterKind, ...] = (
+    units.KIND,
+    patterns.KIND,
+    best_class.KIND,
+    invert.KIND,
+    dream.KIND,
+    fooled.KIND,
+    layers.KIND,
+)

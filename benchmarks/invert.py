@@ -1,0 +1,173 @@
+"""Recreating pictures from layers: ours beside Mahendran and Vedaldi's method. See benchmarks/README.md."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import lanterna
+from lanterna import pictures as pictures_io
+from lanterna.networks.depths import layers_through_depth
+from lanterna.networks.network import LOGITS, Network
+from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.likeness import classifies, psnr, ssim
+
+NETWORKS = ("vgg16_hed", "efficientnet_lite0")
+PICTURES = ("astronaut", "chelsea", "china", "coffee", "flower", "grace_hopper", "motorcycle_left", "rocket")
+OURS, THEIRS = "lanterna", "Mahendran and Vedaldi"
+# Of the paper, section 3: steps of gradient descent with momentum, the learning rate (tenfold less after each third), the
+# powers of the two norms and, for shallow, middle and deep layers, the weight of the variation. Its pictures are in units
+# where a natural one has length 1. B is the amplitude that the alpha norm allows.
+STEPS, RATE, MOMENTUM, ALPHA, B = 400, 0.004, 0.9, 6, 128.0
+TV_WEIGHTS = (0.5, 5.0, 50.0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture recreated from one layer by one contestant."""
+
+    network: str
+    layer: str
+    picture: str
+    contestant: str
+    steps: int
+    feature_error: float
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+def tv_weight(depth: float) -> float:
+    """The paper's weight of total variation for a layer at `depth` in [0, 1], by thirds of the depth."""
+    return TV_WEIGHTS[min(int(depth * len(TV_WEIGHTS)), len(TV_WEIGHTS) - 1)]
+
+
+def mahendran_vedaldi(network: Network, layer: str, original: Tensor, depth: float, steps: int, seed: int) -> Tensor:
+    """Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015.
+
+    Pixels from 0 to 255 without the mean colour, divided by `sigma`, the mean length of natural pictures, here the samples;
+    |features - reference|^2 / |reference|^2 + lambda |x|_6^6 + weight sum(dx^2 + dy^2); momentum.
+    """
+    size = (original.shape[2], original.shape[3])
+    natural = torch.cat(pictures_io.samples_at(size)) * 255
+    mean = natural.mean((0, 2, 3), keepdim=True)
+    sigma = float((natural - mean).flatten(1).norm(dim=1).mean())
+    alpha_weight = sigma**ALPHA / (size[0] * size[1] * B**ALPHA)
+    reference = network.capture(original, [layer])[layer]
+    energy = float(reference.square().sum()) or 1.0
+    noise = torch.randn(original.shape, generator=torch.Generator().manual_seed(seed))
+    x = noise / noise.norm()
+    velocity = torch.zeros_like(x)
+    with network.reading([layer]) as read:
+        for step in range(steps):
+            x.requires_grad_(True)
+            features = read((x * sigma + mean) / 255)[layer]
+            dx, dy = x[..., :-1, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, :-1]
+            loss = (features - reference).square().sum() / energy
+            variation = (dx.square() + dy.square()).sum()
+            loss = loss + alpha_weight * x.abs().pow(ALPHA).sum() + tv_weight(depth) * variation
+            (gradient,) = torch.autograd.grad(loss, x)
+            velocity = MOMENTUM * velocity - RATE * 0.1 ** (3 * step // steps) * gradient
+            x = x.detach() + velocity
+    return ((x * sigma + mean) / 255).clamp(0, 1)
+
+
+def layers_of(network: Network, count: int) -> list[str]:
+    """The layers compared: named ones of VGG, else `count` through the depth, and the logits where they are classes."""
+    ends = [LOGITS] if classifies(network) else []
+    if network.name == "vgg16_hed":
+        names = ["relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"]
+        return names[-count:] if count < len(names) else names
+    return [layer.name for layer in layers_through_depth(network, count - len(ends))] + ends
+
+
+def contest(network: Network, layers: list[str], picture: str, size: int, steps: int, seed: int) -> Iterator[Score]:
+    """Both contestants on every layer, one picture; theirs with the paper's number of steps."""
+    original = pictures_io.load(picture, size=(size, size))
+    for index, layer in enumerate(layers):
+        for contestant in (OURS, THEIRS):
+            begun = time.perf_counter()
+            if contestant == OURS:
+                made = network.invert(layer, picture, samples=1, size=str(size), steps=steps, seed=seed, judge="none")
+                pictures, taken = made.recreations[0].pictures, steps
+            else:
+                depth = index / max(len(layers) - 1, 1)
+                pictures, taken = mahendran_vedaldi(network, layer, original, depth, STEPS, seed), STEPS
+            seconds = time.perf_counter() - begun
+            pictures = (pictures * 255).round() / 255
+            reference = network.capture(original, [layer])[layer]
+            distance = (network.capture(pictures, [layer])[layer] - reference).square().sum()
+            error = float(distance / (reference.square().sum() or 1.0))
+            sheets.setdefault((network.name, contestant), []).append(pictures)
+            yield Score(
+                network.name,
+                layer,
+                picture,
+                contestant,
+                taken,
+                error,
+                psnr(pictures, original)[0],
+                ssim(pictures, original)[0],
+                seconds,
+            )
+
+
+sheets: dict[tuple[str, str], list[Tensor]] = {}
+
+
+def table(scores: list[Score], layers: list[str], network: str) -> None:
+    """Means over pictures by layer, and on how many pictures ours has the lower error and the higher SSIM."""
+    print(f"\n{network}\n")
+    print("| layer | error, ours | theirs | SSIM, ours | theirs | PSNR, ours | theirs | ours better at error and SSIM |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    for layer in layers:
+        ours = [score for score in scores if (score.network, score.layer, score.contestant) == (network, layer, OURS)]
+        theirs = [score for score in scores if (score.network, score.layer, score.contestant) == (network, layer, THEIRS)]
+        won = sum(o.feature_error < t.feature_error and o.ssim > t.ssim for o, t in zip(ours, theirs, strict=True))
+        means = [
+            f"{statistics.mean(getattr(score, name) for score in group):.{digits}f}"
+            for name, digits in (("feature_error", 4), ("ssim", 3), ("psnr", 1))
+            for group in (ours, theirs)
+        ]
+        print(f"| {layer} | {' | '.join(means)} | {won} of {len(ours)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--pictures", nargs="*", default=list(PICTURES))
+    parser.add_argument("--layers", type=int, default=10, help="how many, through the depth")
+    parser.add_argument("--size", type=int, default=224)
+    default_steps = int(InvertRecipe.model_fields["steps"].default)
+    parser.add_argument("--steps", type=int, default=default_steps, help=f"ours; theirs takes {STEPS}")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="a folder for contact sheets: by network and contestant, a row per picture")
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    options = parser.parse_args()
+
+    scores: list[Score] = []
+    for name in options.networks:
+        network = lanterna.load(name)
+        layers = layers_of(network, options.layers)
+        for picture in options.pictures:
+            scores += contest(network, layers, picture, options.size, options.steps, options.seed)
+            if options.json:
+                options.json.write_text(json.dumps([asdict(score) for score in scores], indent=1))
+        table(scores, layers, name)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for (name, contestant), made in sheets.items():
+            columns = len(made) // len(options.pictures)
+            file = options.out / f"{name}-{contestant.partition(' ')[0].lower()}.png"
+            pictures_io.save(pictures_io.sheet(made, columns=columns), file)
+            print(file)
+
+
+if __name__ == "__main__":
+    main()

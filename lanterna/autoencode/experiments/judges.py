@@ -1,0 +1,78 @@
+"""Small classifiers that judge, and one that is attacked: trained on the same pictures, each by itself."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lanterna.autoencode.augment import moved
+from lanterna.autoencode.training import Plan, train
+from lanterna.autoencode.workshop import StoppedError, Workshop
+from lanterna.networks.network import Network
+from lanterna.networks.preprocessing import Preprocessing
+
+__all__ = ["accuracy", "auroc", "classifier", "wrapped"]
+
+
+def _module(channels: int, side: int, classes: int, width: int, kernel: int) -> nn.Module:
+    small = side // 4
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(2 * width * small * small, classes),
+    )  # fmt: skip
+
+
+def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
+    """A classifier of the split's classes; `number` 0 and 1 differ in width, kernel and seed: a second opinion."""
+    split = shop.split
+    if split.train_labels is None:
+        raise ValueError("only data with classes can be classified")
+    channels, side = split.train.shape[1:3]
+    seed = shop.recipe.seed + 7 + number
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _module(channels, side, len(split.classes), (12, 16)[number], (5, 3)[number])
+    labels, judged = split.held_out_labels, split.held_out
+
+    def loss(net: nn.Module, batch: Tensor, _generator: torch.Generator) -> Tensor:
+        pictures, wanted = batch
+        return F.cross_entropy(net(pictures), wanted)
+
+    def error(net: nn.Module) -> float:
+        return 1 - accuracy(net, judged, labels)
+
+    shop.series.enter(f"classifier {number + 1}")
+    made = train(
+        module, loss, split.train, error, Plan(epochs=epochs, batch=min(64, len(split.train)), lr=3e-3), seed,
+        labels=split.train_labels,
+        augment=lambda batch, generator: moved(batch, generator, turn=4, zoom=0.04, shift=0.03, bend=0.0),
+        on_event=lambda event: "stop" if shop.series.stopped else None,
+    )  # fmt: skip
+    if made.stopped:
+        raise StoppedError("stopped while a classifier was trained")
+    return made.module
+
+
+@torch.no_grad()
+def accuracy(net: nn.Module, pictures: Tensor, labels: Tensor | None) -> float:
+    """The share of pictures that are classified as labelled."""
+    found = torch.cat([net(part).argmax(1) for part in pictures.split(500)])
+    right: Tensor = found == labels  # type: ignore[assignment]  # labels are there
+    return float(right.float().mean())
+
+
+def wrapped(net: nn.Module, shop: Workshop) -> Network:
+    """A classifier as a network, for the one loop."""
+    channels, side = shop.split.train.shape[1:3]
+    preprocessing = Preprocessing(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels, size=(side, side))
+    return Network.wrap(net, name="digits", preprocessing=preprocessing, labels=shop.split.classes)
+
+
+def auroc(strange: Tensor, usual: Tensor) -> float:
+    """How often something strange scores above something usual; ties count half. 0.5 is chance, below it is worse."""
+    scores = torch.cat([strange, usual]).double()
+    _, where, counts = scores.unique(return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0).double()
+    ranks = (ends - (counts - 1) / 2)[where]
+    high = float(ranks[: len(strange)].sum()) - len(strange) * (len(strange) + 1) / 2
+    return high / (len(strange) * len(usual))

@@ -1,0 +1,120 @@
+"""`autoencode`: a compact description of a data set, and what it shows."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from cyclopts import Parameter
+
+from lanterna import pictures
+from lanterna.autoencode.recipe import AutoencodeRecipe
+from lanterna.autoencode.run import Autoencoded, run
+from lanterna.autoencode.variants import Variant
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.options import Common, field_help, make_recipe
+from lanterna.errors import InputError
+from lanterna.networks.wheels import replace_file
+from lanterna.provenance import PACKAGES
+from lanterna.report.autoencode import page
+from lanterna.report.page import check_folder, write_page
+
+__all__ = ["autoencode"]
+
+
+def _help(field: str) -> str:
+    return field_help(AutoencodeRecipe, field)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--code {text!r} is no list of sizes; give numbers with commas, such as 2,8,32,128") from error
+
+
+def autoencode(
+    *,
+    data: Annotated[str | None, Parameter(help=_help("data"))] = None,
+    model: Annotated[Variant | None, Parameter(help=_help("model"))] = None,
+    code: Annotated[str | None, Parameter(help="sizes of the code, with commas [2,8,32,128]")] = None,
+    epochs: Annotated[int | None, Parameter(help=_help("epochs"))] = None,
+    patience: Annotated[int | None, Parameter(help=_help("patience"))] = None,
+    batch: Annotated[int | None, Parameter(help=_help("batch"))] = None,
+    lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
+    augment: Annotated[float | None, Parameter(help=_help("augment"))] = None,
+    kl_weight: Annotated[float | None, Parameter(help=_help("kl_weight"))] = None,
+    noise: Annotated[float | None, Parameter(help=_help("noise"))] = None,
+    side: Annotated[int | None, Parameter(help=_help("side"))] = None,
+    most: Annotated[int | None, Parameter(help=_help("most"))] = None,
+    repeats: Annotated[int | None, Parameter(help=_help("repeats"))] = None,
+    parts: Annotated[str | None, Parameter(help=str(AutoencodeRecipe.model_fields["parts"].description))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    out: Annotated[Path, Parameter(help="the folder for models, figures, numbers and the page")] = Path("autoencode"),
+    common: Common | None = None,
+) -> int:
+    """Train autoencoders, judge them on held-out pictures, and show what they keep and lose: one page.
+
+    Example: lanterna autoencode --data mnist_5k --code 2,32 --parts lossy
+    """
+    common = common or Common()
+    fields: dict[str, Any] = {
+        "data": data, "model": model, "code": _sizes(code), "epochs": epochs, "patience": patience, "batch": batch, "lr": lr,
+        "augment": augment, "kl_weight": kl_weight, "noise": noise, "side": side, "most": most, "repeats": repeats,
+        "parts": None if parts is None else tuple(part.strip() for part in parts.split(",")), "seed": seed,
+    }  # fmt: skip
+    chosen = make_recipe(AutoencodeRecipe, recipe, fields)
+    check_folder(out)
+    if common.device != "cpu":
+        raise InputError(f"--device {common.device} is not for autoencode: its models are small, and are trained on the cpu")
+    common.apply()
+    stopper = Stopper()
+    with stopper.installed(), listener("autoencode", stopper, quiet=common.quiet, share=True) as listen:
+        made = run(chosen, listen)
+    numbers = {"recipe": _record(chosen), **made.numbers()}
+    outputs = _write(made, numbers, out)
+    if common.json:
+        print_json({**numbers, "outputs": outputs})
+    else:
+        _report(made, outputs)
+    return 130 if made.stopped else 0
+
+
+def _record(recipe: AutoencodeRecipe) -> dict[str, Any]:
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": {package: metadata.version(package) for package in PACKAGES},
+        "threads": torch.get_num_threads(),
+        "inputs": recipe.digests(),
+    }
+
+
+def _write(made: Autoencoded, numbers: dict[str, Any], out: Path) -> list[str]:
+    out.mkdir(parents=True, exist_ok=True)
+    files = [model.save(out / f"{model.variant}-{code}.safetensors") for code, model in made.models.items()]
+    for part in made.parts:
+        files += [
+            pictures.save(figure.picture, out / f"{figure.name}.png", recipe=numbers["recipe"]) for figure in part.figures
+        ]
+    files.append(out / "numbers.json")
+    replace_file(files[-1], [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])
+    files.append(out / "index.html")
+    write_page(files[-1], page(made))
+    return [str(file) for file in files]
+
+
+def _report(made: Autoencoded, outputs: list[str]) -> None:
+    for note in (*made.split.notes, *made.missing):
+        results.print(note, markup=False)
+    for part in made.parts:
+        results.print(part.title, style="bold", markup=False)
+        for row in part.table:
+            results.print("  " + "  ".join(cell.rjust(14) for cell in row), markup=False)
+        for sentence in part.says:
+            results.print(f"  {sentence}", markup=False)
+    for file in outputs[-1:]:
+        results.print(file, markup=False)

@@ -1,0 +1,152 @@
+"""`dream`: more of what a layer sees in a picture, as a picture or as an endless zoom."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from lanterna import pictures
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.errors import InputError
+from lanterna.events import STOP, Event, Started, Stepped
+from lanterna.networks.network import Network
+from lanterna.pictures.film import FILMS, check_film, save_film
+from lanterna.provenance import describe
+from lanterna.techniques import zoom as zooming
+from lanterna.techniques.dream import Dream, DreamRecipe, run
+from lanterna.techniques.zoom import ZoomRecipe, frames_folder, remove_frames
+
+__all__ = ["again", "dream"]
+
+
+def _help(field: str) -> str:
+    return field_help(ZoomRecipe if field.startswith("zoom") else DreamRecipe, field)
+
+
+def dream(
+    network: str,
+    picture: Annotated[str | None, Parameter(help=_help("picture"))] = None,
+    /,
+    *,
+    layer: Annotated[list[str] | None, Parameter(help=_help("layers"), negative=())] = None,
+    octaves: Annotated[int | None, Parameter(help=_help("octaves"))] = None,
+    octave_scale: Annotated[float | None, Parameter(help=_help("octave_scale"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    step_size: Annotated[float | None, Parameter(help=_help("step_size"))] = None,
+    guide: Annotated[str | None, Parameter(help=_help("guide"))] = None,
+    mask: Annotated[str | None, Parameter(help=_help("mask"))] = None,
+    keep_color: Annotated[bool | None, Parameter(help=_help("keep_color"), negative=())] = None,
+    native: Annotated[bool | None, Parameter(help=_help("native"), negative=())] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    shift: Annotated[int | None, Parameter(help=_help("shift"))] = None,
+    restrain: Annotated[float | None, Parameter(help=_help("restrain"))] = None,
+    tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
+    untrained: Annotated[bool | None, Parameter(help=_help("untrained"), negative=())] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    zoom: Annotated[int | None, Parameter(help=_help("zoom"))] = None,
+    zoom_factor: Annotated[float | None, Parameter(help=_help("zoom_factor"))] = None,
+    zoom_rotate: Annotated[float | None, Parameter(help=_help("zoom_rotate"))] = None,
+    zoom_right: Annotated[float | None, Parameter(help=_help("zoom_right"))] = None,
+    zoom_down: Annotated[float | None, Parameter(help=_help("zoom_down"))] = None,
+    fps: Annotated[int, Parameter(help="frames a second of the film")] = 25,
+    keep_frames: Annotated[bool, Parameter(negative=(), help="keep the film's frames in NAME.frames")] = False,
+    out: Annotated[Path | None, Parameter(help="the PNG to write [dream.png], or the .mp4 or .gif with --zoom")] = None,
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> int:
+    """Ask a layer for more of whatever it sees in PICTURE, again and again.
+
+    Example: lanterna dream efficientnet_lite0 coffee --out dream.png
+    """
+    common = common or Common()
+    fields: dict[str, Any] = {
+        "picture": picture, "layers": layer, "octaves": octaves, "octave_scale": octave_scale, "steps": steps,
+        "step_size": step_size, "guide": guide, "mask": mask, "keep_color": keep_color, "native": native, "size": size,
+        "shift": shift, "restrain": restrain, "tile": tile, "untrained": untrained, "seed": seed,
+    }  # fmt: skip
+    moving = {"zoom_factor": zoom_factor, "zoom_rotate": zoom_rotate, "zoom_right": zoom_right, "zoom_down": zoom_down}
+    if zoom is None:
+        given = [name for name, value in moving.items() if value is not None] + ["keep_frames"] * keep_frames
+        if given:
+            raise InputError(f"--{given[0].replace('_', '-')} goes with --zoom FRAMES")
+        target = out or Path("dream.png")
+        if target.suffix.lower() in FILMS:
+            raise InputError(f"--out {target} is a film; give --zoom FRAMES as well, or a .png")
+        chosen = make_recipe(DreamRecipe, recipe, fields)
+        pictures.check_writable(target)
+        return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
+    if not 1 <= fps <= 100:
+        raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
+    film = make_recipe(ZoomRecipe, recipe, {**fields, "zoom": zoom, **moving})
+    target = check_film(out or Path("dream.mp4"))
+    return _film(film, load_network(network, common, arch), common, target, {"arch": arch, "fps": fps}, keep_frames)
+
+
+def _make(
+    recipe: DreamRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
+) -> int:
+    stopper = Stopper()
+    with stopper.installed(), listener("dream", stopper, quiet=common.quiet) as listen:
+
+        def listen_until(event: Event) -> Literal["stop"] | None:
+            asked = listen(event)
+            done = event.step if isinstance(event, Stepped) else 0
+            return STOP if isinstance(event, Started | Stepped) and done == until else asked
+
+        result = run(recipe, net, listen_until)
+    record = describe(recipe, net, options)
+    if result.stopped:
+        record["stopped_after"] = result.steps
+    file = pictures.save(result.picture, out, recipe=record)
+    if common.json:
+        print_json({"recipe": record, "outputs": [str(file)], **_numbers(result)})
+    else:
+        for wish, end, start in zip(result.wishes, result.activation, result.start_activation, strict=True):
+            results.print(f"{wish.title}: activation {end:.3g} (before {start:.3g})", markup=False)
+        results.print(str(file), markup=False)
+    return 130 if result.stopped else 0
+
+
+def _numbers(result: Dream) -> dict[str, Any]:
+    return {
+        "layers": [wish.title for wish in result.wishes],
+        "activation": list(result.activation),
+        "start_activation": list(result.start_activation),
+        "sizes": [list(size) for size in result.sizes],
+        "tiles": result.tiles,
+        "exact": result.exact,
+        "steps": result.steps,
+        "stopped": result.stopped,
+    }
+
+
+def _film(recipe: ZoomRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], keep_frames: bool) -> int:
+    folder = frames_folder(out)
+    record = describe(recipe, net, options)
+    stopper = Stopper()
+    with stopper.installed(), listener("dream", stopper, quiet=common.quiet) as listen:
+        made = zooming.run(recipe, net, folder, lambda: record, listen)
+    # An interrupted film is none; its frames wait for the next run of the same command.
+    whole = not made.stopped
+    outputs = [str(save_film(made.frames, out, fps=options["fps"]))] if whole else []
+    if whole and not keep_frames:
+        remove_frames(folder)
+    if common.json:
+        numbers = {"frames": len(made.frames), "resumed": made.resumed, "stopped": made.stopped}
+        print_json({"recipe": record, "outputs": outputs, **numbers})
+    elif whole:
+        results.print(str(out), markup=False)
+    else:
+        results.print(f"{len(made.frames)} of {recipe.zoom} frames are in {folder}; the same command continues", markup=False)
+    return 130 if made.stopped else 0
+
+
+def again(
+    recipe: DreamRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make a dream again from its `record`."""
+    if "frame" in record:
+        raise InputError("a single frame of a film is not made again by itself: run the command with --zoom again")
+    return _make(recipe, net, common, out, {"arch": None} | options, record.get("stopped_after"))

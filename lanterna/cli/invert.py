@@ -1,0 +1,149 @@
+"""`invert`: pictures with the same representation."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from lanterna import pictures
+from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.events import STOP, Event, Started, Stepped
+from lanterna.networks.network import Network
+from lanterna.objectives import Measure
+from lanterna.provenance import describe
+from lanterna.techniques.invert import Inversion, InvertRecipe, PriorName, run
+
+__all__ = ["again", "invert"]
+
+
+def _help(field: str) -> str:
+    return field_help(InvertRecipe, field)
+
+
+def invert(
+    network: str,
+    /,
+    *layer: str,
+    picture: Annotated[str | None, Parameter(help=_help("picture"))] = None,
+    samples: Annotated[int | None, Parameter(help=_help("samples"))] = None,
+    start: Annotated[str | None, Parameter(name="--from", help=_help("start"))] = None,
+    prior: Annotated[PriorName | None, Parameter(help=_help("prior"))] = None,
+    weight: Annotated[float | None, Parameter(help=_help("weight"))] = None,
+    measure: Annotated[Measure | None, Parameter(help=_help("measure"))] = None,
+    channels: Annotated[str | None, Parameter(help=_help("channels"))] = None,
+    region: Annotated[str | None, Parameter(help=_help("region"))] = None,
+    spread: Annotated[float | None, Parameter(help=_help("spread"))] = None,
+    spread_at: Annotated[str | None, Parameter(help=_help("spread_at"))] = None,
+    steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    size: Annotated[str | None, Parameter(help=_help("size"))] = None,
+    native: Annotated[bool | None, Parameter(negative=(), help=_help("native"))] = None,
+    judge: Annotated[str | None, Parameter(help=_help("judge"))] = None,
+    seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
+    singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
+    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("invert.png"),
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    arch: Arch = None,
+    common: Common | None = None,
+) -> int:
+    """Recreate a picture from what each LAYER of NETWORK says about it; LAYER may be all, a dozen through the depth.
+
+    Example: lanterna invert efficientnet_lite0 blocks.1 blocks.3 --picture chelsea --out layers.png
+    """
+    common = common or Common()
+    fields = {
+        "layers": layer or None, "picture": picture, "samples": samples, "start": start, "prior": prior, "weight": weight,
+        "measure": measure, "channels": channels, "region": region, "spread": spread, "spread_at": spread_at,
+        "steps": steps, "size": size, "native": native, "judge": judge, "seed": seed,
+    }  # fmt: skip
+    chosen = make_recipe(InvertRecipe, recipe, fields)
+    pictures.check_writable(out)
+    net = load_network(network, common, arch)
+    return _make(chosen, net, common, out, {"singles": singles, "arch": arch})
+
+
+def _run(recipe: InvertRecipe, net: Network, common: Common, until: int | None) -> Inversion:
+    """The run with its bar; `until` ends it after so many steps, as the user once did."""
+    stopper = Stopper()
+    with stopper.installed(), listener("invert", stopper, quiet=common.quiet) as listen:
+
+        def listen_until(event: Event) -> Literal["stop"] | None:
+            asked = listen(event)
+            if until is None or not isinstance(event, Started | Stepped):
+                return asked
+            return STOP if (event.step if isinstance(event, Stepped) else 0) == until else asked
+
+        return run(recipe, net, listen_until)
+
+
+def _make(
+    recipe: InvertRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
+) -> int:
+    result = _run(recipe, net, common, until)
+    record = describe(recipe, net, options)
+    if result.stopped:
+        record["stopped_after"] = result.steps
+    files = []
+    if result.recreations:
+        files.append(pictures.save(result.sheet(), out, recipe=record))
+        if options["singles"]:
+            for i, picture in enumerate(result.pictures()):
+                single = out.with_name(f"{out.stem}-{i:03d}{out.suffix}")
+                files.append(pictures.save(picture, single, recipe={**record, "single": i}))
+    return _tell(result, record, files, common)
+
+
+def _tell(result: Inversion, record: dict[str, Any], files: list[Path], common: Common) -> int:
+    if common.json:
+        print_json({"recipe": record, "outputs": [str(file) for file in files], **numbers(result)})
+    else:
+        _report(result)
+        for file in files:
+            results.print(str(file), markup=False)
+    return 130 if result.stopped else 0
+
+
+def numbers(result: Inversion) -> dict[str, Any]:
+    """All numbers of a result, ready for JSON."""
+    hidden = ("pictures", "trace")
+    layers = [{key: value for key, value in vars(made).items() if key not in hidden} for made in result.recreations]
+    return {"layers": layers, "judge": result.judge, "steps": result.steps, "stopped": result.stopped}
+
+
+def _share(flags: tuple[bool, ...] | None, meaning: str) -> str:
+    return "" if flags is None else f", {meaning} {sum(flags)} of {len(flags)}"
+
+
+def _range(values: tuple[float, ...], digits: int) -> str:
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _report(result: Inversion) -> None:
+    for made in result.recreations:
+        judged = _share(made.judge_agrees, f"{result.judge} agrees on")
+        results.print(
+            f"{made.layer}: feature error {_range(made.feature_error, 4)} of the photograph's own, "
+            f"{_range(made.pair_error, 4)} of that between photographs; PSNR {_range(made.psnr, 1)} dB, "
+            f"SSIM {_range(made.ssim, 3)}{_share(made.top1_kept, 'class kept by')}"
+            f"{_share(made.top5_kept, 'among the best five of')}{judged}",
+            markup=False,
+        )
+        if made.pixel_distance is not None and made.feature_distance is not None:
+            results.print(
+                f"  samples apart by {made.pixel_distance:.4f} in pixels and {made.feature_distance:.4f} in features; "
+                f"six photographs by {made.real_pixel_distance:.4f} and {made.real_feature_distance:.4f}",
+                markup=False,
+            )
+
+
+def again(
+    recipe: InvertRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make a picture again from its `record`: the whole sheet, or the one of its pictures that was saved by itself."""
+    chosen = {"singles": False, "arch": None} | options | {"singles": False}
+    if "single" not in record:
+        return _make(recipe, net, common, out, chosen, record.get("stopped_after"))
+    result = _run(recipe, net, common, record.get("stopped_after"))
+    file = pictures.save(result.pictures()[int(record["single"])], out, recipe=record)
+    return _tell(result, record, [file], common)

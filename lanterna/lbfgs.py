@@ -1,0 +1,108 @@
+"""L-BFGS for a batch: every picture has its own curvature, and a step costs one pass.
+
+Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", Mathematics of Computation 1980.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["BatchLBFGS"]
+
+# A pair of steps counts where the gradient changed along the way at least this much, relative to both lengths: less is
+# rounding, or a kink where the curvature is no guide.
+_LEAST_CURVATURE = 1e-6
+
+
+# How much shorter a step is tried again where it led uphill.
+_SHORTER = 0.25
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where each picture is: parameters and gradient (B, N), value (B, 1), and the step that was taken from there."""
+
+    at: Tensor
+    gradient: Tensor
+    value: Tensor
+    step: Tensor
+
+
+class BatchLBFGS(torch.optim.Optimizer):
+    """L-BFGS with one evaluation a step, for parameters whose first dimension is a batch of independent problems.
+
+    torch's own takes the batch as one problem, so that a picture would depend on those beside it, and asks the device for
+    a number in every step. The step is the quasi-Newton one times `lr`; the first has length `first`, in the units of the
+    parameters. A picture whose step led uphill goes back and takes a shorter one.
+    """
+
+    def __init__(self, parameters: list[Tensor], lr: float = 1.0, history: int = 10, first: float = 1.0) -> None:
+        super().__init__(parameters, {"lr": lr})
+        self._history, self._first = history, first
+        self._moves: list[Tensor] = []
+        self._changes: list[Tensor] = []
+        self._curvatures: list[Tensor] = []
+        self._last: _Place | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of every picture; `closure` leaves the gradients and gives the value of each, (B,), to be lowered."""
+        if closure is None:
+            raise TypeError("BatchLBFGS.step needs a closure that gives the value of each picture")
+        with torch.enable_grad():
+            values = closure()
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        at = torch.cat([parameter.flatten(1) for parameter in parameters], 1)
+        gradient = torch.cat([parameter.grad.flatten(1) for parameter in parameters], 1)
+        self._last = self._next(at, gradient, values.detach().view(-1, 1))
+        moved = self._last.at + self._last.step
+        for parameter, part in zip(parameters, moved.split([one[0].numel() for one in parameters], dim=1), strict=True):
+            parameter.copy_(part.view_as(parameter))
+        return values
+
+    def _next(self, at: Tensor, gradient: Tensor, value: Tensor) -> _Place:
+        last = self._last
+        if last is None:
+            length = gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
+            return _Place(at, gradient, value, gradient * (-self._first / length))
+        # Written so that NaN counts as uphill.
+        uphill = ~(value <= last.value)
+        self._remember(last.step, gradient - last.gradient)
+        at, gradient = torch.where(uphill, last.at, at), torch.where(uphill, last.gradient, gradient)
+        step = -self.param_groups[0]["lr"] * self._newton(gradient)
+        step = torch.where(uphill, _SHORTER * last.step, step)
+        return _Place(at, gradient, torch.where(uphill, last.value, value), step)
+
+    def _remember(self, move: Tensor, change: Tensor) -> None:
+        curvature = (move * change).sum(1, keepdim=True)
+        floor = _LEAST_CURVATURE * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True)
+        # A pair that does not count weighs nothing, so that pictures of a batch need not agree about it.
+        inverse = torch.where((curvature > floor) & (curvature > 0), 1 / curvature, 0.0)
+        self._moves.append(move)
+        self._changes.append(change)
+        self._curvatures.append(inverse)
+        if len(self._moves) > self._history:
+            del self._moves[0], self._changes[0], self._curvatures[0]
+
+    def _newton(self, gradient: Tensor) -> Tensor:
+        """The inverse Hessian's estimate times the gradient: the two loops of the paper."""
+        direction, shares = gradient.clone(), []
+        for move, change, inverse in zip(*map(reversed, (self._moves, self._changes, self._curvatures)), strict=True):
+            share = inverse * (move * direction).sum(1, keepdim=True)
+            direction.addcmul_(change, share, value=-1)
+            shares.append(share)
+        direction *= self._scale()
+        for move, change, inverse, share in zip(self._moves, self._changes, self._curvatures, reversed(shares), strict=True):
+            direction.addcmul_(move, share - inverse * (change * direction).sum(1, keepdim=True))
+        return direction
+
+    def _scale(self) -> Tensor:
+        """The size of the inverse Hessian along the newest pair that counts, for each picture."""
+        scale = torch.ones_like(self._curvatures[0])
+        for change, inverse in zip(self._changes, self._curvatures, strict=True):
+            found = 1 / (inverse * change.square().sum(1, keepdim=True))
+            scale = torch.where(inverse > 0, found, scale)
+        return scale

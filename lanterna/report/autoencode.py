@@ -1,0 +1,13 @@
+"""The page of `lanterna autoencode`."""
+
+from markupsafe import Markup
+
+from lanterna.autoencode.run import Autoencoded
+from lanterna.report.page import render
+
+__all__ = ["page"]
+
+
+def page(made: Autoencoded) -> Markup:
+    """One HTML page with every figure inside."""
+    return render("autoencode.html", made=made, recipe=made.recipe, split=made.split)

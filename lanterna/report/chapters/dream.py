@@ -1,0 +1,104 @@
+"""The reader's picture dreamt through the depth of the network, with the controls that say what the network adds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lanterna.errors import InputError
+from lanterna.networks.depths import layers_through_depth
+from lanterna.networks.network import Network
+from lanterna.progress import Series
+from lanterna.report.chapter import Chapter, ChapterKind, Context
+from lanterna.report.page import render
+from lanterna.techniques.dream import Dream, DreamRecipe, run
+from lanterna.techniques.wishes import default_layers
+
+__all__ = ["KIND"]
+
+DEPTHS = 5
+STRENGTHS = (0.5, 1.0, 2.0)
+# The strip, a grid of three layers by three strengths whose middle column the strip has, and two controls.
+_OCTAVES = 2
+
+
+def _dream(context: Context, series: Series, weight: float, layer: str, strength: float = 1.0, **fields: Any) -> Dream:
+    size = "x".join(str(side) for side in context.small.shape[2:])
+    steps = 10 if context.recipe.steps is None else context.recipe.steps
+    recipe = DreamRecipe.model_validate(
+        {
+            "picture": context.recipe.picture,
+            "layers": (layer,),
+            "size": size,
+            "octaves": _OCTAVES,
+            "steps": round(steps * strength),
+            "seed": context.recipe.seed,
+            **fields,
+        }
+    )
+    return run(recipe, context.network, series.part(weight))
+
+
+def _depths(network: Network, count: int) -> list[str]:
+    """Layers through the depth without its ends, where dots and the whole are seen; the default layer is among them."""
+    names = [layer.name for layer in layers_through_depth(network, count + 2)]
+    names = names[1:-1] if len(names) == count + 2 else names
+    best = default_layers(network)[0]
+    order = {layer.name: place for place, layer in enumerate(network.layers())}
+    if best not in names:
+        nearest = min(names, key=lambda name: abs(order[name] - order[best]))
+        names = [best if name == nearest else name for name in names]
+    return sorted(names, key=lambda name: order[name])
+
+
+def _shown(dream: Dream, title: str) -> dict[str, Any]:
+    return {
+        "picture": dream.picture,
+        "title": title,
+        "layer": dream.wishes[0].title,
+        "before": dream.start_activation[0],
+        "after": dream.activation[0],
+        "factor": dream.activation[0] / max(dream.start_activation[0], 1e-12),
+    }
+
+
+def _make(context: Context, series: Series) -> Chapter | None:
+    if context.network.channels not in (1, 3):
+        return None
+    layers, best = _depths(context.network, DEPTHS), default_layers(context.network)[0]
+    rows = sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
+    weight = context.seconds / (len(layers) + 2 * len(rows) + 2)
+    strip: list[dict[str, Any]] = []
+    controls: list[dict[str, Any]] = []
+    grid: list[dict[str, Any]] = []
+    try:
+        for layer in layers:
+            if not series.stopped:
+                strip.append(_shown(_dream(context, series, weight, layer), layer))
+        for title, fields in (("from noise", {"picture": "noise"}), ("untrained copy", {"untrained": True})):
+            if not series.stopped:
+                controls.append(_shown(_dream(context, series, weight, best, **fields), title))
+        for layer in rows:
+            for strength in STRENGTHS:
+                if strength == 1.0:
+                    grid += [entry for entry in strip if entry["layer"] == layer][:1]
+                elif not series.stopped:
+                    grid.append(_shown(_dream(context, series, weight, layer, strength), f"{strength:g} × steps"))
+    except InputError:
+        # A picture of this chapter's small size holds no two octaves for a network with long strides.
+        if not strip:
+            return None
+    if not strip:
+        return None
+    html = render(
+        "dream.html", strip=strip, controls=controls, grid=grid, best=best, recipe=context.recipe, network=context.network
+    )
+    return Chapter(KIND.name, KIND.title, html, {"dreams": _numbers(strip), "controls": _numbers(controls)})
+
+
+def _numbers(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"title": entry["title"], "layer": entry["layer"], "activation": entry["after"], "start_activation": entry["before"]}
+        for entry in entries
+    ]
+
+
+KIND = ChapterKind("dream", "What it dreams", 0.6, _make)

@@ -1,0 +1,390 @@
+"""Inceptionism: start from a picture and ask a layer for more of whatever it sees there.
+
+Mordvintsev, Olah and Tyka, "Inceptionism: Going Deeper into Neural Networks", Google Research 2015, and their notebook. What
+differs is said where it differs: `normalized.Shaping`, `wishes.wanted`, and mirrored surroundings instead of a roll.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.ascent import ascend
+from lanterna.canvas import PictureCanvas
+from lanterna.errors import InputError, LanternaError
+from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
+from lanterna.networks.network import Layer, Network
+from lanterna.networks.untrained import untrained
+from lanterna.normalized import NormalizedSteps, Shaping
+from lanterna.objectives import Objective
+from lanterna.recipe import Recipe
+from lanterna.techniques.units import parse_size
+from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, wanted
+from lanterna.tiles import Reach, Tiles, mirrored, reach_of
+
+__all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
+
+# Without `native`, the longer side at which is dreamt; details of a larger picture stay as they are.
+USUAL_SIDE = 1024
+# Below it there is nothing left of a picture.
+_LEAST_SIDE = 16
+# About how much the maps of one tile may take, in bytes.
+_TILE_MEMORY = 250e6
+# Features of pictures larger than this are measured in their middle.
+_MEASURED_SIDE = 448
+
+
+class DreamRecipe(Recipe):
+    """All that decides a dream; the same recipe gives the same bits on the same machine."""
+
+    technique: Literal["dream"] = "dream"
+    schema_version: Literal[1] = 1
+    picture: Annotated[str, Field(description="a file, a sample's name, or noise")]
+    layers: Annotated[
+        tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
+    ] = ()
+    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
+    octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
+    steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
+    step_size: Annotated[
+        float | None,
+        Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels; by default 2.5, or 1.2 for vgg16_hed"),
+    ] = None
+    guide: Annotated[str | None, Field(description="a picture: more of what it has, where the picture resembles it")] = None
+    mask: Annotated[str | None, Field(description="a picture: dreams where it is white, nothing where it is black")] = None
+    keep_color: Annotated[bool, Field(description="the picture's own colours, with the dream's light and dark")] = False
+    native: Annotated[
+        bool, Field(description=f"dream at the picture's own resolution also beyond {USUAL_SIDE} px, tile by tile")
+    ] = False
+    size: Annotated[str | None, Field(description="another size of the picture: longer side in pixels, or HEIGHTxWIDTH")] = (
+        None
+    )
+    shift: Annotated[int, Field(ge=0, le=512, description="how far each step moves the picture, in pixels")] = 32
+    restrain: Annotated[float, Field(ge=0, lt=1, description="share of the change that each step takes back")] = 0.02
+    tile: Annotated[int | None, Field(ge=32, description="side of a tile in pixels; by default what memory allows")] = None
+    untrained: Annotated[bool, Field(description="a control: the same network with random weights")] = False
+
+    def inputs(self) -> tuple[str, ...]:
+        """The pictures that go in."""
+        named = (None if self.picture == "noise" else self.picture, self.guide, self.mask)
+        return tuple(name for name in named if name is not None)
+
+
+@dataclass(frozen=True)
+class Dream:
+    """A dream (1, 3, H, W) in [0, 1], and how far it went.
+
+    `activation` and `start_activation` are for each of `wishes` the root mean square of its layer, or its unit's mean, for
+    the dream and for the picture before it (in the middle 448 px of larger ones). `sizes` are the octaves, `tiles` how many
+    parts the largest took, and `exact` says whether parts and whole have the same gradient.
+    """
+
+    recipe: DreamRecipe
+    wishes: tuple[Wish, ...]
+    picture: Tensor
+    start: Tensor
+    activation: tuple[float, ...]
+    start_activation: tuple[float, ...]
+    sizes: tuple[tuple[int, int], ...]
+    tiles: int
+    exact: bool
+    steps: int
+    stopped: bool
+
+    def _repr_html_(self) -> str:
+        from lanterna.report.page import picture_data
+
+        titles = ", ".join(wish.title for wish in self.wishes)
+        return f'<img src="{picture_data(self.picture)}" alt="a dream of {titles}">'
+
+
+def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic; antialiased where it gets smaller. Values may overshoot."""
+    if tuple(picture.shape[2:]) == size:
+        return picture
+    smaller = size[0] < picture.shape[2]
+    mode = "bicubic" if smaller else "bilinear"
+    return F.interpolate(picture, size, mode=mode, antialias=smaller, align_corners=False)
+
+
+def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
+    """Sizes from the smallest to the whole."""
+    return [(round(size[0] / scale**i), round(size[1] / scale**i)) for i in reversed(range(octaves))]
+
+
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    factor = min(side / max(size), 1.0)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _with_colour_of(dream: Tensor, picture: Tensor) -> Tensor:
+    """The light and dark (BT.601 luma) of the one, the colours of the other."""
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    change = ((dream - picture) * luma).sum(1, keepdim=True)
+    return (picture + change).clamp_(0, 1)
+
+
+@dataclass
+class Dreamer:
+    """What several dreams share, such as the frames of a film: everything that is checked, loaded and measured once."""
+
+    recipe: DreamRecipe
+    network: Network
+    wishes: list[Wish]
+    reach: Reach
+    objective: Objective
+    mask: Tensor | None
+    shaping: Shaping = field(default_factory=Shaping)
+
+    @classmethod
+    def prepare(cls, recipe: DreamRecipe, network: Network, picture: Tensor) -> "Dreamer":
+        """Check all input against `picture` (1, 3, H, W). Raises InputError and NetworkError before anything is dreamt."""
+        wishes = parse_wishes(recipe.layers, network)
+        layers = [wish.layer for wish in wishes]
+        reach = reach_of(layers)
+        size = (picture.shape[2], picture.shape[3])
+        _check_octaves(recipe, network, reach, _working(recipe, size))
+        if recipe.guide is not None and any(wish.unit is not None for wish in wishes):
+            raise InputError("--guide goes with whole layers; leave out the unit, or the guide")
+        mask = None
+        if recipe.mask is not None:
+            mask = pictures_io.load(recipe.mask, size=size).mean(1, keepdim=True)
+            if float(mask.max()) == 0:
+                raise InputError(
+                    f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream"
+                )
+        if recipe.tile is not None:
+            Tiles(reach, recipe.shift, recipe.tile)
+        if recipe.untrained:
+            network = untrained(network, recipe.seed)
+        names = [layer.name for layer in layers]
+        seen = _round_up(network, resize(picture, _fitted(size, max(network.input_size))).clamp(0, 1), reach)
+        features = network.capture(seen, names)
+        guide = _guide(recipe, network, names, reach)
+        objective = wanted(wishes, [wish.weight for wish in wishes], features, guide)
+        if guide is not None and float(objective(features)) <= 0:
+            raise InputError(
+                f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
+            )
+        if len(wishes) > 1:
+            weights = _balanced(wishes, features, guide, network, seen)
+            objective = wanted(wishes, weights, features, guide)
+        shaping = Shaping(restrain=recipe.restrain)
+        return cls(recipe, network, wishes, reach, objective, mask, shaping)
+
+    def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """The octaves for a picture of `size`."""
+        return octave_sizes(_working(self.recipe, size), self.recipe.octaves, self.recipe.octave_scale)
+
+    def tiles(self) -> Tiles:
+        """How the gradient is found: by tiles as large as memory allows, or as the recipe says."""
+        side = self.recipe.tile or _tile_side(self.network, self.wishes, self.reach)
+        return Tiles(self.reach, self.recipe.shift, side)
+
+    def dream(
+        self,
+        picture: Tensor,
+        generator: torch.Generator,
+        on_event: Callable[[int, Event], Literal["stop"] | None],
+        *,
+        steps: int,
+    ) -> tuple[Tensor, int, bool]:
+        """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them."""
+        size = (picture.shape[2], picture.shape[3])
+        source = self.tiles()
+        detail: Tensor | None = None
+        done, stopped, moved = 0, False, steps == 0
+        for octave in self.sizes(size):
+            base = resize(picture, octave).clamp(0, 1)
+            canvas = base.clone() if detail is None else resize(detail, octave).add_(base).clamp_(0, 1)
+            mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1)
+            result = ascend(
+                PictureCanvas(canvas.to(self.network.device)),
+                self.objective,
+                self.network,
+                size=octave,
+                steps=steps,
+                generator=generator,
+                lr=(self.recipe.step_size or default_step_size(self.network)) / 255,
+                optimizer=partial(NormalizedSteps, shaping=self.shaping, base=base, mask=mask),
+                gradient=source,
+                redirected_steps=0,
+                on_event=partial(on_event, done),
+            )
+            done += result.steps
+            stopped = result.stopped
+            moved = moved or bool(result.moved.any())
+            detail = result.pictures.sub_(base)
+            if stopped:
+                break
+        if not moved and not stopped:
+            raise LanternaError(
+                f"nothing moves {', '.join(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
+                "try another layer"
+            )
+        assert detail is not None, "there is at least one octave"
+        detail = resize(detail, size)
+        if self.mask is not None:
+            detail.mul_(self.mask)
+        dream = detail.add_(picture).clamp_(0, 1)
+        return (_with_colour_of(dream, picture) if self.recipe.keep_color else dream), done, stopped
+
+
+def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
+    return size if recipe.native else _fitted(size, USUAL_SIDE)
+
+
+def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> None:
+    sizes = octave_sizes(size, recipe.octaves, recipe.octave_scale)
+    least = max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
+    if min(sizes[0]) < least:
+        fitting = 1
+        while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
+            fitting += 1
+        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all"
+        raise InputError(
+            f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
+            f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
+        )
+    # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
+    rounded = tuple(-(-min(side, max(network.input_size)) // reach.align) * reach.align for side in sizes[0])
+    network.check_size((rounded[0], rounded[1]), list(reach.strides))
+
+
+def _round_up(network: Network, picture: Tensor, reach: Reach) -> Tensor:
+    """The picture, at most 448 px of its middle, mirrored on to a multiple of the stride."""
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        kept = min(length, _MEASURED_SIDE)
+        start = (length - kept) // 2
+        wide = max(-(-kept // reach.align) * reach.align, reach.align)
+        picture = picture.index_select(axis, mirrored(start, start + wide, length))
+    return picture
+
+
+def _guide(recipe: DreamRecipe, network: Network, names: Sequence[str], reach: Reach) -> dict[str, Tensor] | None:
+    if recipe.guide is None:
+        return None
+    picture = pictures_io.load(recipe.guide, size=max(network.input_size))
+    found = network.capture(_round_up(network, picture, reach), names)
+    if any(float(features.abs().max()) == 0 for features in found.values()):
+        raise InputError(f"--guide {recipe.guide!r} excites nothing at {', '.join(names)}; try another picture or layer")
+    return found
+
+
+def _balanced(
+    wishes: Sequence[Wish], features: dict[str, Tensor], guide: dict[str, Tensor] | None, network: Network, seen: Tensor
+) -> list[float]:
+    """The wishes' weights over the size of their gradients, so that equal weights count equally."""
+    weights = []
+    for wish in wishes:
+        picture = seen.to(network.device).requires_grad_()
+        with network.reading([wish.layer.name]) as read:
+            value = wanted([wish], [1.0], features, guide)(read(picture))
+            (gradient,) = torch.autograd.grad(value.sum(), picture)
+        weights.append(wish.weight / max(float(gradient.abs().mean()), 1e-20))
+    return weights
+
+
+def _tile_side(network: Network, wishes: Sequence[Wish], reach: Reach) -> int:
+    """The side of a tile whose maps, up to the deepest layer, take about the memory allowed."""
+    deepest = {wish.layer.name for wish in wishes}
+    floats, passed = 0, 0
+    for layer in network.layers():
+        floats += layer_size(layer) if layer.leaf else 0
+        passed += layer.name in deepest
+        if passed == len(deepest):
+            break
+    area = network.input_size[0] * network.input_size[1]
+    side = (_TILE_MEMORY * area / (4 * max(floats, 1))) ** 0.5
+    # At least as much of its own as the halo, or most of the work would be done twice.
+    return max(int(side), sum(reach.halo) + max(256, reach.align))
+
+
+def layer_size(layer: Layer) -> int:
+    """Numbers in a layer's map at the network's own size."""
+    return int(torch.Size(layer.shape).numel())
+
+
+def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
+    """The picture at the size asked for, or noise. Raises PictureError and InputError."""
+    if network.channels not in (1, 3):
+        raise InputError(f"{network.name} takes {network.channels} channels; dreams are of pictures with 1 or 3")
+    if recipe.picture == "noise":
+        size = parse_size(recipe.size, network)
+        return _noise(size, torch.Generator().manual_seed(recipe.seed))
+    if recipe.size is None:
+        return pictures_io.load(recipe.picture)
+    size = parse_size(recipe.size, network)
+    return pictures_io.load(recipe.picture, size=size if "x" in recipe.size else size[0])
+
+
+def _noise(size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Soft grey noise: normal, standard deviation 0.08 a pixel, half of it in blots."""
+    fine = torch.randn((1, 3, *size), generator=generator)
+    blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
+    mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)
+    return (mixed + 0.5).clamp(0, 1)
+
+
+def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None) -> Dream:
+    """Dream.
+
+    Raises InputError before anything is dreamt where a layer, size or picture is wrong, LanternaError where nothing moves.
+    """
+    picture = start_picture(recipe, network)
+    dreamer = Dreamer.prepare(recipe, network, picture)
+    sizes = dreamer.sizes((picture.shape[2], picture.shape[3]))
+    total = recipe.steps * len(sizes)
+
+    def listen(before: int, event: Event) -> Literal["stop"] | None:
+        if on_event is None or isinstance(event, Started | Done):
+            # One run to the outside, with one beginning and one end.
+            return None
+        if isinstance(event, Stepped):
+            return on_event(Stepped(before + event.step, total, event.values))
+        if isinstance(event, Preview):
+            return on_event(Preview(before + event.step, total, event.pictures))
+        return on_event(event)
+
+    if on_event is not None and on_event(Started(total, 1)) == STOP:
+        dream, steps, stopped = picture.clone(), 0, True
+    else:
+        dream, steps, stopped = dreamer.dream(picture, torch.Generator().manual_seed(recipe.seed), listen, steps=recipe.steps)
+    if on_event is not None:
+        on_event(Done(steps, stopped))
+    dream = dream.mul_(255).round_().div_(255)
+    source = dreamer.tiles()
+    return Dream(
+        recipe=recipe,
+        wishes=tuple(dreamer.wishes),
+        picture=dream,
+        start=picture,
+        activation=norms(dreamer, dream),
+        start_activation=norms(dreamer, picture),
+        sizes=tuple(sizes),
+        tiles=len(source.spans(sizes[-1][0])) * len(source.spans(sizes[-1][1])),
+        exact=dreamer.reach.exact,
+        steps=steps,
+        stopped=stopped,
+    )
+
+
+def norms(dreamer: Dreamer, picture: Tensor) -> tuple[float, ...]:
+    """For each wish, how strongly `picture` excites it: a layer's root mean square, or a unit's mean."""
+    names = [wish.layer.name for wish in dreamer.wishes]
+    found = dreamer.network.capture(_round_up(dreamer.network, picture, dreamer.reach), names)
+    return tuple(
+        float(
+            found[wish.layer.name].square().mean().sqrt()
+            if wish.unit is None
+            else found[wish.layer.name][:, wish.unit].mean()
+        )
+        for wish in dreamer.wishes
+    )

@@ -1,0 +1,121 @@
+"""What a dream is asked for: layers and units by name, with weights, or what a guide picture has there."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lanterna.errors import InputError
+from lanterna.networks.depths import layers_through_depth
+from lanterna.networks.network import Layer, Network
+from lanterna.objectives import Objective, channel
+from lanterna.techniques.units import parse_units
+from lanterna.tiles import per_position
+
+__all__ = ["Wish", "default_layers", "default_step_size", "parse_wishes", "wanted"]
+
+# Chosen by eye over the sample pictures: eyes, fur and faces; eyes and textures.
+_DEFAULT = {"efficientnet_lite0": "blocks.4", "efficientnet_lite1": "blocks.4", "vgg16_hed": "relu4_2"}
+
+# Channels are divided by their magnitude in the picture plus this share of the layer's mean, or those that hardly fire would
+# be as loud as any.
+_FLOOR = 0.3
+
+
+@dataclass(frozen=True)
+class Wish:
+    """More of a whole layer, or of one of its channels; `weight` beside the other wishes, negative for less."""
+
+    layer: Layer
+    unit: int | None
+    weight: float
+
+    @property
+    def title(self) -> str:
+        """The wish as it is written on the command line, without its weight."""
+        return self.layer.name if self.unit is None else f"{self.layer.name}:{self.unit}"
+
+
+def default_layers(network: Network) -> tuple[str, ...]:
+    """Where to dream when nothing is said: the layer with the best pictures, or one at about three quarters of the depth."""
+    if network.source in _DEFAULT:
+        return (_DEFAULT[network.source],)
+    return (layers_through_depth(network, 5)[-2:][0].name,)
+
+
+def default_step_size(network: Network) -> float:
+    """In 8-bit levels: VGG's gradients point the same way from step to step, so that smaller steps do."""
+    return 1.2 if network.source == "vgg16_hed" else 2.5
+
+
+def parse_wishes(texts: Sequence[str], network: Network) -> list[Wish]:
+    """Wishes out of `LAYER`, `LAYER:UNIT`, each with `=WEIGHT` or without. Raises InputError and UnknownNameError."""
+    wishes = []
+    for text in texts or default_layers(network):
+        name, equals, number = text.rpartition("=") if "=" in text else (text, "", "1")
+        if equals and not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", number):
+            raise InputError(f"--layer {text!r}: {number!r} is not a weight; give a number, such as {name}=0.5")
+        if float(number) == 0:
+            raise InputError(f"--layer {text!r} has the weight 0, which asks for nothing; leave it out")
+        if ":" in name:
+            units = parse_units((name,), network)
+            if len(units) > 1 or units[0].position is not None:
+                raise InputError(f"--layer {text!r} is not one channel; give LAYER or LAYER:UNIT, and --layer once for each")
+            wishes.append(Wish(network.layer(units[0].layer), units[0].channel, float(number)))
+        else:
+            wishes.append(Wish(network.layer(name), None, float(number)))
+    return wishes
+
+
+def wanted(
+    wishes: Sequence[Wish], weights: Sequence[float], features: Mapping[str, Tensor], guide: Mapping[str, Tensor] | None
+) -> Objective:
+    """All wishes as one sum over positions. `features` are the picture's own: loud channels are turned down by them.
+
+    The original takes the channels as they are, and a few loud ones, edges most often, then drown all others.
+    """
+    total: Objective | None = None
+    for wish, weight in zip(wishes, weights, strict=True):
+        name = wish.layer.name
+        loudness = features[name].square().mean([0, *range(2, features[name].ndim)]).sqrt()
+        loudness = loudness + _FLOOR * loudness.mean() + 1e-12
+        if wish.unit is not None:
+            term = channel(name, wish.unit)
+        elif guide is None:
+            term = _more_of_all(name, loudness)
+        else:
+            term = _like(name, guide[name], loudness)
+        part = weight * per_position(term, name)
+        total = part if total is None else total + part
+    assert total is not None, "there is always a default layer"
+    return total
+
+
+def _shaped(loudness: Tensor, features: Tensor) -> Tensor:
+    return loudness.view(1, -1, *[1] * (features.ndim - 2))
+
+
+def _more_of_all(layer: str, loudness: Tensor) -> Objective:
+    """Half the mean square: what is there grows (DeepDream)."""
+
+    def value(features: Mapping[str, Tensor]) -> Tensor:
+        found = features[layer]
+        return (found / _shaped(loudness, found)).square().flatten(1).mean(1) / 2
+
+    return Objective(value, frozenset([layer]), layer)
+
+
+def _like(layer: str, guide: Tensor, loudness: Tensor) -> Objective:
+    """The mean over positions of the dot product with the guide's best-matching position (DeepDream's guided dream)."""
+    theirs = (guide / _shaped(loudness, guide)).flatten(2)[0]
+
+    def value(features: Mapping[str, Tensor]) -> Tensor:
+        found = features[layer]
+        ours = (found / _shaped(loudness, found)).flatten(2)
+        # A part at a time: all positions times all of the guide's would not fit for large pictures.
+        best = [(part.transpose(1, 2) @ theirs).amax(2).sum(1) for part in ours.split(4096, 2)]
+        return torch.stack(best).sum(0) / (ours.shape[2] * ours.shape[1])
+
+    return Objective(value, frozenset([layer]), f"{layer} of the guide")

@@ -1,0 +1,164 @@
+"""The endless zoom: dream, move a little closer, dream on; frame by frame, each a file, so that a film can be continued.
+
+Mordvintsev, Olah and Tyka 2015. Each frame starts as the one before it, moved, and is dreamt on with few steps: that is what
+keeps neighbours alike. Frame i has its own chance, made of the seed and i, and starts from the 8 bits of the file before it,
+so that a film which was interrupted goes on as if it had not been.
+"""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from lanterna import pictures as pictures_io
+from lanterna.errors import InputError, PictureError
+from lanterna.events import STOP, Done, Event, Listener, Started, Stepped
+from lanterna.networks.network import Network
+from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
+
+__all__ = ["Zoom", "ZoomRecipe", "frames_folder", "run"]
+
+# Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
+_LEVEL = 0.35
+
+
+class ZoomRecipe(DreamRecipe):
+    """All that decides the frames of a film; `octaves`, `steps` and the rest are for each frame."""
+
+    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 3
+    steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 4
+    zoom: Annotated[int, Field(ge=1, le=100_000, description="frames of an endless zoom, into a film")]
+    zoom_factor: Annotated[float, Field(gt=0.5, lt=2, description="how much closer each frame is")] = 1.03
+    zoom_rotate: Annotated[float, Field(ge=-45, le=45, description="degrees that each frame turns")] = 0.5
+    zoom_right: Annotated[float, Field(ge=-100, le=100, description="pixels that each frame moves right")] = 0.0
+    zoom_down: Annotated[float, Field(ge=-100, le=100, description="pixels that each frame moves down")] = 0.0
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """A film's frames, as files in order. `resumed` is how many were there already; `stopped` where a listener asked."""
+
+    recipe: ZoomRecipe
+    frames: tuple[Path, ...]
+    resumed: int
+    stopped: bool
+
+
+def frames_folder(out: Path) -> Path:
+    """Where the frames of the film `out` are kept until it is whole."""
+    return out.with_name(out.stem + ".frames")
+
+
+def moved(picture: Tensor, recipe: ZoomRecipe) -> Tensor:
+    """`picture` (1, 3, H, W) as seen one frame further."""
+    height, width = picture.shape[2:]
+    angle, scale = math.radians(recipe.zoom_rotate), 1 / recipe.zoom_factor
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    # In units of half a side, as affine_grid has them.
+    theta = torch.tensor(
+        [
+            [cos, -sin * height / width, 2 * recipe.zoom_right / width],
+            [sin * width / height, cos, 2 * recipe.zoom_down / height],
+        ]
+    )
+    grid = F.affine_grid(theta[None], list(picture.shape), align_corners=False)
+    # Bicubic: a hundred times bilinear is a blur.
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp_(0, 1)
+
+
+def _levelled(picture: Tensor, like: Tensor) -> Tensor:
+    """A little of the way to the mean and contrast of `like`, channel by channel."""
+    mean, deviation = picture.mean((2, 3), keepdim=True), picture.std((2, 3), keepdim=True)
+    target_mean, target_deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
+    gain = 1 + _LEVEL * (target_deviation / deviation.clamp(min=1e-3) - 1).clamp(-0.5, 0.5)
+    return ((picture - mean) * gain + mean + _LEVEL * (target_mean - mean)).clamp_(0, 1)
+
+
+def _generator(seed: int, frame: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + frame) % 2**63)
+
+
+def _ready(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
+    """The whole frames that are there, from the first on. Raises InputError where they are of another film."""
+    try:
+        folder.mkdir(exist_ok=True)
+        note = folder / "recipe.json"
+        if note.exists():
+            if json.loads(note.read_text(encoding="utf-8")) != dict(mark):
+                raise InputError(f"the frames in {folder} are of another film; remove that folder, or give another --out")
+        elif any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty, and has no film's frames; remove that folder, or give another --out")
+        else:
+            whole = folder / ".recipe.part"
+            whole.write_text(json.dumps(dict(mark)), encoding="utf-8")
+            whole.replace(note)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"the frames can't be kept in {folder}: {error}") from error
+    frames: list[Path] = []
+    while len(frames) < count and (file := folder / f"frame-{len(frames):05d}.png").is_file():
+        frames.append(file)
+    return frames
+
+
+def run(
+    recipe: ZoomRecipe,
+    network: Network,
+    folder: Path,
+    record: Callable[[], Mapping[str, Any]],
+    on_event: Listener | None = None,
+) -> Zoom:
+    """Dream `recipe.zoom` frames into files of `folder`, continuing after those that are there.
+
+    `record` is what each frame carries. Raises InputError before anything is computed, PictureError where a frame can't be
+    written: those before it stay, and the next run continues.
+    """
+    first = start_picture(recipe, network)
+    dreamer = Dreamer.prepare(recipe, network, first)
+    mark = dict(record())
+    # A film may be made longer: how many frames does not change any of them.
+    compared = {key: mark[key] for key in ("network", "inputs")} | {"recipe": {**mark["recipe"], "zoom": 0}}
+    frames = _ready(folder, compared, recipe.zoom)
+    resumed, stopped = len(frames), False
+    picture = first if not frames else pictures_io.load(frames[-1])
+    octaves = len(dreamer.sizes((first.shape[2], first.shape[3])))
+    total = (recipe.zoom - resumed) * octaves * recipe.steps
+    if on_event is not None:
+        stopped = on_event(Started(total, 1)) == STOP
+    for index in range(resumed, recipe.zoom):
+        if stopped:
+            break
+        before = (index - resumed) * octaves * recipe.steps
+
+        def listen(done: int, event: Event, before: int = before) -> Literal["stop"] | None:
+            if on_event is None or isinstance(event, Started | Done):
+                return None
+            if isinstance(event, Stepped):
+                return on_event(Stepped(before + done + event.step, total, event.values))
+            return on_event(event)
+
+        base = picture if index == 0 else _levelled(moved(picture, recipe), first)
+        dream, _, stopped = dreamer.dream(base, _generator(recipe.seed, index), listen, steps=recipe.steps)
+        if stopped:
+            # Half a frame is none: the next run makes it whole.
+            break
+        frames.append(pictures_io.save(dream, folder / f"frame-{index:05d}.png", recipe={**mark, "frame": index}))
+        picture = dream.mul_(255).round_().div_(255)
+    if on_event is not None:
+        on_event(Done((len(frames) - resumed) * octaves * recipe.steps, stopped))
+    return Zoom(recipe, tuple(frames), resumed, stopped)
+
+
+def remove_frames(folder: Path) -> None:
+    """Remove the frames and their folder, and nothing else that may be in it."""
+    for file in [*folder.glob("frame-*.png"), folder / "recipe.json"]:
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

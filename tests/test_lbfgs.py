@@ -1,0 +1,75 @@
+import torch
+from torch import Tensor
+
+from lanterna.lbfgs import BatchLBFGS
+
+
+def _minimise(problems: list[tuple[Tensor, Tensor]], steps: int, start: float = 1.0) -> Tensor:
+    """Quadratic bowls with the given curvatures and centres, side by side; gives where each ends."""
+    curvature, centre = (torch.stack(parts) for parts in zip(*problems, strict=True))
+    x = torch.full_like(centre, start).requires_grad_(True)
+    tuner = BatchLBFGS([x])
+
+    def closure() -> Tensor:
+        tuner.zero_grad()
+        values = (curvature * (x - centre).square()).sum(1)
+        values.sum().backward()
+        return values
+
+    for _ in range(steps):
+        tuner.step(closure)
+    return x.detach()
+
+
+STEEP = (torch.logspace(0, 2, 6), torch.linspace(-1, 2, 6))
+FLAT = (torch.full((6,), 1e-3), torch.zeros(6))
+
+
+def test_a_badly_scaled_bowl_is_solved_in_few_steps() -> None:
+    # Gradient descent needs hundreds of steps here: the curvatures differ by a factor of 100.
+    assert torch.allclose(_minimise([STEEP], 40)[0], STEEP[1], atol=1e-3)
+
+
+def test_what_stands_beside_a_problem_does_not_change_it() -> None:
+    alone = _minimise([STEEP], 9)[0]
+    assert torch.equal(_minimise([STEEP, FLAT], 9)[0], alone)
+    assert torch.equal(_minimise([FLAT, STEEP], 9)[1], alone)
+
+
+def test_without_a_gradient_nothing_moves() -> None:
+    still = (torch.zeros(6), torch.zeros(6))
+    assert torch.equal(_minimise([still, STEEP], 5)[0], torch.ones(6))
+
+
+def test_parameters_of_several_shapes_are_one_problem() -> None:
+    first, second = torch.ones(2, 3, requires_grad=True), torch.ones(2, 1, 4, requires_grad=True)
+    tuner = BatchLBFGS([first, second])
+
+    def closure() -> Tensor:
+        tuner.zero_grad()
+        values = (first - 2).square().sum(1) + 5 * (second + 1).square().sum((1, 2))
+        values.sum().backward()
+        return values
+
+    for _ in range(20):
+        tuner.step(closure)
+    assert torch.allclose(first, torch.full((2, 3), 2.0), atol=1e-3)
+    assert torch.allclose(second, torch.full((2, 1, 4), -1.0), atol=1e-3)
+
+
+def test_a_step_uphill_is_taken_back() -> None:
+    # Steep walls: the first step, of length 1000, lands far above the start.
+    x = torch.full((1, 2), 3.0, requires_grad=True)
+    tuner = BatchLBFGS([x], first=1000.0)
+    values = []
+
+    def closure() -> Tensor:
+        tuner.zero_grad()
+        value = x.pow(4).sum(1)
+        value.sum().backward()
+        values.append(float(value.detach()))
+        return value
+
+    for _ in range(60):
+        tuner.step(closure)
+    assert values[1] > values[0] and values[-1] < 1e-3

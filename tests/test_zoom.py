@@ -1,0 +1,97 @@
+"""Films of an endless zoom: whole or not at all, and continued where they stopped."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from lanterna import pictures
+from lanterna.pictures import film as films
+from lanterna.techniques.zoom import ZoomRecipe, moved
+
+Run = Callable[..., SimpleNamespace]
+FILM = ["dream", "python:tiny:make", "coffee", "--size", "48x64", "--octaves", "1", "--steps", "1", "--layer", "act2"]
+
+
+def frames(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("frame-*.png"))}
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.mp4"])
+def test_a_film_has_its_frames(lanterna: Run, folder: Path, name: str) -> None:
+    made = lanterna(*FILM, "--zoom", "4", "--out", name)
+    assert made.code == 0, made.err
+    assert [file.name for file in folder.iterdir()] == [name], "the frames are gone"
+    if name.endswith(".gif"):
+        with Image.open(name) as image:
+            assert image.n_frames == 4 and image.size == (64, 48)
+    else:
+        import av
+
+        with av.open(name) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_an_interrupted_film_goes_on_as_if_it_had_not_been(
+    lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lanterna(*FILM, "--zoom", "5", "--out", "whole.gif", "--keep-frames").code == 0
+    save, calls = pictures.save, iter(range(100))
+
+    def killed(*arguments: object, **keywords: object) -> Path:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return save(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pictures, "save", killed)
+    assert lanterna(*FILM, "--zoom", "5", "--out", "cut.gif", "--keep-frames").code == 130
+    assert not Path("cut.gif").exists() and len(frames(folder / "cut.frames")) == 3
+    monkeypatch.setattr(pictures, "save", save)
+    again = lanterna(*FILM, "--zoom", "5", "--out", "cut.gif", "--keep-frames", "--json")
+    assert again.code == 0 and '"resumed": 3' in again.out
+    assert frames(folder / "cut.frames") == frames(folder / "whole.frames")
+    assert Path("cut.gif").read_bytes() == Path("whole.gif").read_bytes()
+
+
+def test_a_full_disk_keeps_the_frames_and_says_so(lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(films, "_gif", full)
+    result = lanterna(*FILM, "--zoom", "3", "--out", "film.gif")
+    assert result.code == 2 and "No space left on device" in result.err
+    assert len(frames(folder / "film.frames")) == 3 and not Path("film.gif").exists()
+    assert not [file for file in folder.iterdir() if file.suffix == ".tmp"]
+
+
+def test_frames_of_another_film_are_left_alone(lanterna: Run, folder: Path) -> None:
+    assert lanterna(*FILM, "--zoom", "2", "--out", "film.gif", "--keep-frames").code == 0
+    before = frames(folder / "film.frames")
+    result = lanterna(*FILM, "--zoom", "2", "--seed", "5", "--out", "film.gif")
+    assert result.code == 2 and "another film" in result.err
+    assert frames(folder / "film.frames") == before
+
+
+def test_a_film_can_be_made_longer(lanterna: Run, folder: Path) -> None:
+    assert lanterna(*FILM, "--zoom", "2", "--out", "film.gif", "--keep-frames").code == 0
+    result = lanterna(*FILM, "--zoom", "3", "--out", "film.gif", "--keep-frames", "--json")
+    assert result.code == 0 and '"resumed": 2' in result.out
+
+
+def test_mp4_without_pyav_says_what_to_install(lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(films.MissingError, match=r"lanterna\[video\]"):
+        films.check_film("film.mp4")
+
+
+def test_neighbouring_frames_are_alike() -> None:
+    """A frame that is moved and not dreamt on is the last one, nearer: its middle stays where it was."""
+    recipe = ZoomRecipe(picture="coffee", zoom=3, zoom_factor=1.1, zoom_rotate=0.0)
+    picture = pictures.load("coffee", size=(101, 101))
+    next_one = moved(picture, recipe)
+    assert torch.allclose(next_one[..., 50, 50], picture[..., 50, 50], atol=1e-3)
+    # 22 pixels from the middle shows what was 20 pixels from it.
+    assert torch.allclose(next_one[..., 50, 72], picture[..., 50, 70], atol=2e-2)
