@@ -1,4 +1,4 @@
-"""Attacks beside foolbox, fooling pictures of many classes, and how many pictures keep their class. See benchmarks/README.md."""
+"""Attacks beside foolbox, fooling pictures of many classes, and which pictures keep theirs. See benchmarks/README.md."""
 
 import argparse
 import copy
@@ -75,9 +75,9 @@ def times(network: Network, pictures: Tensor, rounds: int) -> dict[str, object]:
             "l2": [float(made.l2[made.success].median()), float(l2[success].median())],
         }
         table[name] = row
-        won, far = row["success"], row["l2"]
+        won, far, quick = row["success"], row["l2"], row["ratio"]
         print(
-            f"| {name} | {ours:.1f} | {foolboxs:.1f} | {row['ratio']:.2f} | {won[0]}, {won[1]} | {far[0]:.3f}, {far[1]:.3f} |",
+            f"| {name} | {ours:.1f} | {foolboxs:.1f} | {quick:.2f} | {won[0]}, {won[1]} | {far[0]:.3f}, {far[1]:.3f} |",
             flush=True,
         )
     return table
