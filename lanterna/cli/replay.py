@@ -10,8 +10,7 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import dream, fool, invert, manifold, patterns, visualize
-from lanterna.cli import dream, invert, patterns, stylize, visualize
+from lanterna.cli import dream, fool, invert, manifold, patterns, stylize, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError

@@ -5,4 +5,14 @@ from lanterna.report.chapters import best_class, dream, fooled, invert, layers, 
 
 __all__ = ["CHAPTERS"]
 
-CHAPTERS: tuple[ChapterKind, ...] = (units.KIND, patterns.KIND, best_class.KIND, invert.KIND, dream.KIND, style.KIND, fooled.KIND, manifold.KIND, layers.KIND,)
+CHAPTERS: tuple[ChapterKind, ...] = (
+    units.KIND,
+    patterns.KIND,
+    best_class.KIND,
+    invert.KIND,
+    dream.KIND,
+    style.KIND,
+    fooled.KIND,
+    manifold.KIND,
+    layers.KIND,
+)
