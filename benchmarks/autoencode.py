@@ -52,7 +52,7 @@ def throughput(rounds: int) -> None:
             lambda net, batch, g: training_loss(net, batch, g, 1.0),
             data,
             lambda _net: 0.0,
-            Plan(epochs=1, lr=1e-4),
+            plan,
             0,
         )
 

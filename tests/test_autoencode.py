@@ -80,9 +80,9 @@ def test_sparse_codes_are_sparse_and_vae_weighs_its_kl() -> None:
     module = make_module("sparse", 1, 28, 16, 0)
     assert (module.encode(bars(5)) != 0).sum(1).tolist() == [4] * 5
     vae = make_module("vae", 1, 28, 4, 0)
-    light, heavy = (training_loss(vae, bars(5), chance(), weight).item() for weight in (0.0, 2.0))
+    light, heavy = (training_loss(vae, bars(5), chance(), weight).item() for weight in (0.0, 1e4))
     kl = vae(bars(5), chance()).extra.mean().item()
-    assert kl > 0 and heavy - light == pytest.approx(2 * kl, rel=1e-3)
+    assert kl > 0 and heavy - light == pytest.approx(1e4 * kl, rel=1e-2)
 
 
 def test_a_vector_quantizer_finds_its_clusters_and_passes_gradients() -> None:

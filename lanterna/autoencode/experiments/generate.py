@@ -36,7 +36,8 @@ def log_density(points: Tensor, training: Tensor) -> Tensor:
     deviation = near / points.shape[1] ** 0.5
     exponent = -torch.cdist(points, training).square() / (2 * deviation**2)
     width = points.shape[1] * (deviation.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi)))
-    return exponent.logsumexp(1) - torch.log(torch.tensor(float(len(training)))) - width
+    density: Tensor = exponent.logsumexp(1) - torch.log(torch.tensor(float(len(training)))) - width
+    return density
 
 
 def make(shop: Workshop) -> Part | None:
