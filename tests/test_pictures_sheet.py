@@ -13,7 +13,7 @@ from lanterna.pictures import (
     save,
     sheet,
 )
-from lanterna.pictures.sheet import _font, _wrapped
+from lanterna.pictures.sheet import _wrapped, font_for
 
 
 def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_wrapping() -> None:
 
 
 def test_letters_beyond_the_default_font_are_drawn() -> None:
-    font = _font(14, "café 3×3")
+    font = font_for(14, "café 3×3")
     missing = bytes(font.getmask("\uffff"))
     assert all(bytes(font.getmask(character)) != missing for character in "é×")
 
