@@ -193,7 +193,7 @@ def _make(
             _log_odds([classes[i] for i in inside]),
             network,
             size=network.input_size,
-            steps=min(_ROUND, recipe.steps - min(taken.get(i, 0) for i in inside)),
+            steps=min(_ROUND, recipe.steps - max(taken.get(i, 0) for i in inside)),
             generator=generator,
             lr=LEARNING_RATE[recipe.encoding],
             jitter=Jitter.none(),
