@@ -5,7 +5,11 @@
 >>> net.visualize("logits:sea lion", steps=256)        # doctest: +SKIP
 """
 
-from lanterna import autoencode, data, objectives, pictures, priors
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from lanterna import data, objectives, pictures, priors
 from lanterna.ascent import ascend
 from lanterna.canvas import FourierCanvas, LatentCanvas, PhaseCanvas, PixelCanvas
 from lanterna.errors import (
@@ -25,6 +29,9 @@ from lanterna.networks.sources import load
 from lanterna.techniques.dream import Dream, DreamRecipe
 from lanterna.techniques.invert import Inversion, InvertRecipe
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
+
+if TYPE_CHECKING:
+    from lanterna import autoencode
 
 __version__ = "0.1.0"
 
@@ -61,3 +68,10 @@ __all__ = [
     "pictures",
     "priors",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # It brings matplotlib and scikit-learn, seconds that nobody else should wait for.
+    if name == "autoencode":
+        return import_module("lanterna.autoencode")
+    raise AttributeError(f"module 'lanterna' has no attribute {name!r}")

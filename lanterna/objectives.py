@@ -253,7 +253,8 @@ def resemblance(
         if measure == "cosine":
             return F.cosine_similarity(given.flatten(1), aim.flatten(1), dim=1) - 1
         divergence = F.kl_div(given.log_softmax(1), aim.log_softmax(1).expand_as(given), log_target=True, reduction="none")
-        return -divergence.sum(1).flatten(1).mean(1)
+        total = divergence.sum(1)
+        return -(total.flatten(1).mean(1) if total.ndim > 1 else total)
 
     return _of(layer, f"resemblance({layer}, {measure})", value)
 

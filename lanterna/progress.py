@@ -38,6 +38,11 @@ class Series:
         """Say what comes next."""
         self._tell(Entered(title))
 
+    def reach(self, done: float) -> None:
+        """So much of the total is behind us, whatever was told of it: a part was left out, or shorter than planned."""
+        self._before = done
+        self._reach(done)
+
     def part(self, weight: float) -> Listener:
         """The listener for one run that is `weight` of the total. A run that fails, or ends early, counts as done."""
         start = self._before

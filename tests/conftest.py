@@ -48,6 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, where the process is; with one thread, and `python:tiny:...` is found."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setattr("tiny._Interrupted.calls", 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield tmp_path

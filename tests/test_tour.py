@@ -56,8 +56,8 @@ class _Page(HTMLParser):
 def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
     made = tour(TourRecipe(**SHORT), tiny.network(), tmp_path / "new" / "folder")
     page = _Page(made.page.read_text(encoding="utf-8"))
-    # The photograph, two layers of two units, the class from noise and from the photograph, and how it is fooled.
-    assert len(page.images) == 1 + 2 * 2 + 2 + 4
+    # The photograph, two layers of two units, and the class from noise and from the photograph.
+    assert len(page.images) == 1 + 2 * 2 + 2
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert all(image["alt"] for image in page.images)
     for prediction in made.predictions:

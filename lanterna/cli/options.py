@@ -92,6 +92,10 @@ def readable(error: ValidationError) -> str:
         if name == "layers" and part["type"] in ("missing", "too_short"):
             lines.append("no layer was given; `lanterna layers NETWORK` lists them, and all means a dozen")
             continue
+        if not part["loc"]:
+            # What the recipe says of several fields at once names them itself.
+            lines.append(part["msg"].removeprefix("Value error, "))
+            continue
         if part["type"] == "missing":
             lines.append(f"--{name} is needed and was not given")
             continue

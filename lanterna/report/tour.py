@@ -80,12 +80,16 @@ def tour(recipe: TourRecipe, network: Network, out: str | Path, on_event: Listen
     series = Series(on_event, recipe.seconds)
     shares = sum(kind.share for kind in kinds) or 1.0
     chapters: list[Chapter] = []
+    spent = 0.0
     for kind in kinds:
         # What takes no time, as tables do, is there on a page that was stopped as well.
         if series.stopped and kind.share:
             continue
         series.enter(kind.title)
-        made = kind.make(replace(context, seconds=recipe.seconds * kind.share / shares), series)
+        seconds = recipe.seconds * kind.share / shares
+        made = kind.make(replace(context, seconds=seconds), series)
+        spent += seconds
+        series.reach(spent)
         if made is not None:
             chapters.append(made)
     done = Tour(recipe, page, predictions, tuple(chapters), time.perf_counter() - begun, series.stopped)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
@@ -33,6 +32,9 @@ def psnr(pictures: Tensor, original: Tensor) -> tuple[float, ...]:
 
 def ssim(pictures: Tensor, original: Tensor) -> tuple[float, ...]:
     """Structural similarity of each of `pictures` (B, C, H, W) to `original` (1, C, H, W): 1 where equal."""
+    # It takes a second to import, which only inversions need to pay for.
+    from skimage.metrics import structural_similarity
+
     flat = original[0].permute(1, 2, 0).cpu().numpy()
     return tuple(
         float(
