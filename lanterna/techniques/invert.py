@@ -52,14 +52,17 @@ PriorName = Literal["fourier", "tv", "alpha", "none"]
 # First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
 # share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
-    "fourier": ((100.0, 0.1), (300.0, 30.0)),
-    "tv": ((100.0, 0.1), (300.0, 30.0)),
+    "fourier": ((10.0, 0.1), (300.0, 30.0)),
+    "tv": ((10.0, 0.1), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
     "none": ((0.0, 0.0), (0.0, 0.0)),
 }
 
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
 HISTORY = 10
+
+# Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.
+FIRST = 0.01
 
 
 class InvertRecipe(Recipe):
@@ -85,7 +88,7 @@ class InvertRecipe(Recipe):
     ] = None
     spread: Annotated[float, Field(ge=0, description="how strongly the samples are driven apart")] = 0.0
     spread_at: Annotated[str, Field(description="where they are driven apart: picture, or a layer")] = PICTURE
-    steps: Annotated[int, Field(ge=0, le=100_000, description="steps for each layer; 0 gives the start")] = 200
+    steps: Annotated[int, Field(ge=0, le=100_000, description="steps for each layer; 0 gives the start")] = 400
     size: Annotated[str | None, Field(description="side in pixels, or HEIGHTxWIDTH; by default the network's own")] = None
     native: Annotated[bool, Field(description="keep the picture's own size and shape")] = False
     judge: Annotated[
@@ -291,7 +294,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         lr=1.0,
         # Nothing moves: a representation says where things are.
         jitter=Jitter.none(),
-        optimizer=partial(BatchLBFGS, history=HISTORY),
+        optimizer=partial(BatchLBFGS, history=HISTORY, first=FIRST),
         redirected_steps=0,
         on_event=listen,
     )
