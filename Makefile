@@ -6,10 +6,13 @@ PICTURE ?=
 PICTURES ?=
 NETWORK ?= efficientnet_lite0
 OUT ?= tour
+# The quick chapters, for a first look; `make tour CHAPTERS=` makes all of them, which takes longer.
+CHAPTERS ?= units,best_class,dream,layers$(if $(PICTURES),$(comma)patterns)
+comma := ,
 
 .PHONY: tour test setup check format clean
 tour: $(VENV)/.installed
-	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") --network "$(NETWORK)" --out "$(OUT)"
+	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(CHAPTERS),--chapters "$(CHAPTERS)") --network "$(NETWORK)" --out "$(OUT)"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

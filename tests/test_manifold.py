@@ -10,7 +10,7 @@ import tiny
 import torch
 from shapes import bars
 
-from lanterna import InputError, data, pictures
+from lanterna import InputError, MissingError, data, pictures
 from lanterna.events import STOP, Event, Stepped
 from lanterna.manifold import classifier, densities, quick
 from lanterna.manifold.judges import Judges
@@ -190,6 +190,11 @@ def test_stopping_keeps_the_seeds_that_are_done(cache: Path, folder: Path) -> No
 
 def test_the_chapter_is_quick_and_says_what_it_is_from(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = TourRecipe(steps=2, chapters=("manifold",))
+
+    def absent(_name: str) -> data.Dataset:
+        raise MissingError("mnist_5k is not fetched yet: run `lanterna fetch mnist_5k` once")
+
+    monkeypatch.setattr(quick.data_sets, "load", absent)
     missing = tour(recipe, tiny.network(), tmp_path / "one")
     assert "lanterna fetch mnist_5k" in missing.page.read_text(encoding="utf-8")
     monkeypatch.setattr(quick.data_sets, "load", lambda _name: bars())
