@@ -49,6 +49,14 @@ def tv_weight(depth: float) -> float:
 
 
 def mahendran_vedaldi(network: Network, layer: str, original: Tensor, depth: float, steps: int, seed: int) -> Tensor:
+    """Their pictures, (1, 3, H, W); where the paper's rate diverges, it is halved until it does not."""
+    rate = RATE
+    while not (made := _descend(network, layer, original, depth, steps, seed, rate)).isfinite().all():
+        rate /= 2
+    return made
+
+
+def _descend(network: Network, layer: str, original: Tensor, depth: float, steps: int, seed: int, rate: float) -> Tensor:
     """Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015.
 
     Pixels from 0 to 255 without the mean colour, divided by `sigma`, the mean length of natural pictures, here the samples;
@@ -73,7 +81,7 @@ def mahendran_vedaldi(network: Network, layer: str, original: Tensor, depth: flo
             variation = (dx.square() + dy.square()).sum()
             loss = loss + alpha_weight * x.abs().pow(ALPHA).sum() + tv_weight(depth) * variation
             (gradient,) = torch.autograd.grad(loss, x)
-            velocity = MOMENTUM * velocity - RATE * 0.1 ** (3 * step // steps) * gradient
+            velocity = MOMENTUM * velocity - rate * 0.1 ** (3 * step // steps) * gradient
             x = x.detach() + velocity
     return ((x * sigma + mean) / 255).clamp(0, 1)
 
