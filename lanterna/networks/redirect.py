@@ -4,7 +4,6 @@ A unit that is off for the starting picture passes no gradient, and ascent from 
 active, a ReLU whose whole gradient is zero for a picture lets through what would push its input up.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lanterna.networks.rectify import lean_relu6
+from lanterna.networks.rectify import CEILINGS, lean_relu6
 
 __all__ = ["RedirectedReLU"]
 
@@ -42,19 +41,6 @@ class _Redirect(torch.autograd.Function):
         return torch.where(blocked, upward, plain), None, None
 
 
-# Modules (nn.ReLU, nn.ReLU6) call these functionals, so they are caught as well.
-_CEILING: dict[Callable[..., Any], float] = {
-    F.relu: float("inf"),
-    F.relu_: float("inf"),
-    torch.relu: float("inf"),
-    torch.relu_: float("inf"),
-    Tensor.relu: float("inf"),
-    Tensor.relu_: float("inf"),
-    F.relu6: 6.0,
-    lean_relu6: 6.0,
-}
-
-
 _IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu6})
 
 
@@ -64,7 +50,7 @@ class RedirectedReLU(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         inputs = args[0] if args else kwargs.get("input")
-        ceiling = _CEILING.get(func)
+        ceiling = CEILINGS.get(func)
         if func is F.hardtanh and kwargs.get("min_val", args[1] if len(args) > 1 else None) == 0.0:
             ceiling = float(kwargs.get("max_val", args[2] if len(args) > 2 else 1.0))
         if ceiling is None or not isinstance(inputs, Tensor) or not inputs.requires_grad:

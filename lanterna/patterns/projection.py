@@ -5,7 +5,6 @@ functions, by a mode that is active in this thread only: the module is not touch
 """
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,23 +14,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lanterna.networks.network import Network
-from lanterna.networks.rectify import lean_relu6
+from lanterna.networks.rectify import CEILINGS
 
 __all__ = ["Method", "Projection", "alike", "project", "randomised"]
 
 Method = Literal["deconvnet", "guided", "gradient", "gradient-input"]
 
-# Modules (nn.ReLU, nn.ReLU6) call these functionals, so they are caught as well.
-_RECTIFIERS: dict[Callable[..., Any], float] = {
-    F.relu: float("inf"),
-    F.relu_: float("inf"),
-    torch.relu: float("inf"),
-    torch.relu_: float("inf"),
-    Tensor.relu: float("inf"),
-    Tensor.relu_: float("inf"),
-    F.relu6: 6.0,
-    lean_relu6: 6.0,
-}
 # Smooth rectifiers: their own gradient, of which guided backpropagation and deconvnet keep what is positive.
 _SMOOTH = frozenset({F.silu, F.gelu, F.elu, F.hardswish, F.mish, F.softplus, F.leaky_relu, F.selu})
 
@@ -81,7 +69,7 @@ class _Projecting(TorchFunctionMode):
             return func(*args, **kwargs)
         if func in _SMOOTH and self._method in ("deconvnet", "guided"):
             return func(_Positive.apply(inputs), *args[1:], **{name: v for name, v in kwargs.items() if name != "input"})
-        ceiling = _RECTIFIERS.get(func)
+        ceiling = CEILINGS.get(func)
         if func is F.hardtanh and kwargs.get("min_val", args[1] if len(args) > 1 else None) == 0.0:
             ceiling = float(kwargs.get("max_val", args[2] if len(args) > 2 else 1.0))
         if ceiling is None:
