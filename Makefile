@@ -6,9 +6,7 @@ PICTURE ?=
 PICTURES ?=
 NETWORK ?= efficientnet_lite0
 OUT ?= tour
-# The quick chapters, for a first look; `make tour CHAPTERS=` makes all of them, which takes longer.
-CHAPTERS ?= units,best_class,dream,layers$(if $(PICTURES),$(comma)patterns)
-comma := ,
+CHAPTERS ?=
 
 .PHONY: tour test setup check format clean
 tour: $(VENV)/.installed
