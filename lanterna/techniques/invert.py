@@ -1,7 +1,7 @@
 """What a layer keeps of a picture: start from noise and look for pictures with the same representation.
 
 Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015. Departures, each for what
-the table in docs/invert.md shows: the canvas is a Fourier one, the optimiser is L-BFGS, and the prior fades during the run.
+docs/invert.md explains: the canvas is a Fourier one, the optimiser is L-BFGS, and the prior fades during the run.
 """
 
 import re
@@ -50,9 +50,10 @@ DOZEN = 12
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
 # First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
-# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
+# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more; three times
+# as much at the start and ten times at the end leaves them grey.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
-    "fourier": ((10.0, 0.1), (300.0, 30.0)),
+    "fourier": ((10.0, 0.1), (100.0, 3.0)),
     "tv": ((10.0, 0.1), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
     "none": ((0.0, 0.0), (0.0, 0.0)),
