@@ -96,12 +96,12 @@ def speeds(count: int, size: int, rounds: int, k: int) -> dict[str, list[float]]
 def peak_memory(name: str, count: int, size: int, k: int) -> float:
     """MB by which a run's peak exceeds the process with network and batches, in a process of its own."""
     code = (
-        "import sys, resource, torch; sys.path.insert(0, sys.argv[1]); import scan, lanterna\n"
-        "torch.set_num_threads(1); name, count, size, k = sys.argv[2], *map(int, sys.argv[3:])\n"
+        "import sys, torch; sys.path.insert(0, sys.argv[1]); import scan, lanterna; from step import _settle, _status\n"
+        "from pathlib import Path; torch.set_num_threads(1); name, count, size, k = sys.argv[2], *map(int, sys.argv[3:])\n"
         "network = lanterna.load('efficientnet_lite0')\n"
         "data = list((scan.make_pictures(count).float() / 255).split(size)); scan.bare(network, data[:2], k)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; scan.RUNS[name](network, data, k)\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)\n"
+        "_settle(); start = _status('VmRSS'); Path('/proc/self/clear_refs').write_text('5')\n"
+        "scan.RUNS[name](network, data, k); print((_status('VmHWM') - start) / 1e6)\n"
     )
     arguments = [sys.executable, "-c", code, str(Path(__file__).parent), name, str(count), str(size), str(k)]
     return float(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
@@ -138,7 +138,7 @@ def decoding() -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=512)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--top", type=int, default=9)
     parser.add_argument("--memory", action="store_true", help="also peak memory, for a quarter of the pictures and for all")

@@ -32,10 +32,10 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
     for part in convolutions:
         if type(part) is nn.Conv2d:
             part.padding_mode = padding
-    for part in module.modules():
-        if isinstance(part, nn.MaxPool2d):
+    for pool in module.modules():
+        if isinstance(pool, nn.MaxPool2d):
             # Else the rows that are left over at an odd border are seen by no deeper layer, and go their own way.
-            part.ceil_mode = True
+            pool.ceil_mode = True
     if pooling == "avg":
         for name, part in list(module.named_modules()):
             if isinstance(part, nn.MaxPool2d):

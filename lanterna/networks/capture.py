@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lanterna.errors import UnknownNameError
 
-__all__ = ["Capture", "capture", "first_tensor", "frozen", "split_call"]
+__all__ = ["Capture", "Passing", "capture", "first_tensor", "frozen", "split_call"]
 
 
 class _StopForward(Exception):  # noqa: N818 - control flow, not an error: nothing below the deepest layer is run
@@ -50,12 +51,27 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
+@dataclass(frozen=True)
+class Passing:
+    """A layer as it passes by: `features` (B, C, ...), which are not to be kept or changed, under the `names` asked for.
+
+    `came_from` is what the module computed them from; in place it is the same tensor. With `affine`, (scale, shift), the
+    layer's own values are features * scale + shift, channel by channel; no scale is zero.
+    """
+
+    names: tuple[str, ...]
+    features: Tensor
+    module: nn.Module
+    came_from: Tensor | None
+    affine: tuple[Tensor, Tensor] | None = None
+
+
 class Capture:
     """The layers of one module, read by forward passes that stop at the deepest of them.
 
     `calls` says how often each module runs in one forward pass (from `probe`), `rewritten` which outputs a later
     in-place operation changes, so that they are copied when they pass by. With `visit`, a layer is handed over when it is
-    computed, as (names, features), and not kept: it is still in the processor's cache then, and memory stays small.
+    computed and not kept: it is still in the processor's cache then, and memory stays small.
     """
 
     def __init__(
@@ -64,7 +80,7 @@ class Capture:
         layers: Sequence[str],
         calls: Mapping[str, int],
         rewritten: set[str],
-        visit: Callable[[list[str], Tensor], None] | None = None,
+        visit: Callable[[Passing], None] | None = None,
     ) -> None:
         self._module = module
         self._visit = visit
@@ -89,7 +105,7 @@ class Capture:
     def _hook(self, name: str) -> Any:
         wanted = self._wanted[name]
 
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             # The network may also be run by someone else meanwhile, such as a listener that reads the preview.
             if not self._running:
                 return
@@ -99,7 +115,7 @@ class Capture:
                 return
             tensor = first_tensor(output)
             if tensor is not None and self._visit is not None:
-                self._visit(layers, tensor)
+                self._visit(Passing(tuple(layers), tensor, module, first_tensor(inputs)))
             elif tensor is not None:
                 key = f"{name}#{self._count[name]}"
                 tensor = tensor.clone() if key in self._rewritten else tensor

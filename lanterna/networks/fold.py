@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import torch
 from timm.layers import BatchNormAct2d, Conv2dSame
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["fold"]
+__all__ = ["fold", "folded_affine"]
 
 # Exact types only: a subclass may standardise its weights or normalise differently, and folding would then be wrong.
 _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
@@ -24,13 +24,31 @@ def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
     return plain and not _hooked(conv) and not _hooked(norm) and getattr(norm, "running_mean", None) is not None
 
 
-def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A normalisation in evaluation mode is x * scale + shift for each channel; both (C,), float64."""
     assert norm.running_mean is not None and norm.running_var is not None
+    scale = torch.rsqrt(norm.running_var.double() + norm.eps)
+    scale = scale if norm.weight is None else scale * norm.weight.detach().double()
+    shift = -norm.running_mean.double() * scale
+    return scale, shift if norm.bias is None else shift + norm.bias.detach().double()
+
+
+def folded_affine(module: nn.Module, conv_name: str, norm_name: str) -> tuple[Tensor, Tensor] | None:
+    """(scale, shift), each (C,) float64: folded, the convolution gives its own output times scale, plus shift.
+
+    None where the pair is not folded, and where a scale is too small to be divided by without loss of precision.
+    """
+    conv, norm = module.get_submodule(conv_name), module.get_submodule(norm_name)
+    if not _can_fold(conv, norm):
+        return None
+    assert isinstance(norm, nn.BatchNorm2d)
+    scale, shift = _affine(norm)
+    return (scale, shift) if bool((scale.abs() > 1e-4 * scale.abs().amax()).all()) else None
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     with torch.no_grad():
-        scale = torch.rsqrt(norm.running_var.double() + norm.eps)
-        scale = scale if norm.weight is None else scale * norm.weight.double()
-        shift = -norm.running_mean.double() * scale
-        shift = shift if norm.bias is None else shift + norm.bias.double()
+        scale, shift = _affine(norm)
         bias = shift if conv.bias is None else shift + conv.bias.double() * scale
         weight = conv.weight.double() * scale.view(-1, 1, 1, 1)
         folded = copy.copy(conv)

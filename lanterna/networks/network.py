@@ -1,9 +1,9 @@
 """A network to look at: a module with its own preprocessing, labels and layers, ready to be read at any depth."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lanterna.errors import InputError, NetworkError, UnknownNameError
-from lanterna.networks.capture import Capture, frozen, split_call
-from lanterna.networks.fold import fold
+from lanterna.networks.capture import Capture, Passing, frozen, split_call
+from lanterna.networks.fold import fold, folded_affine
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
@@ -28,8 +28,8 @@ __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
 
-# Takes the names that features go by, and the features.
-Visitor = Callable[[list[str], Tensor], None]
+# Takes a layer as it passes by.
+Visitor = Callable[[Passing], None]
 
 # How modules refuse a picture: torch by the first, timm and many users' own by the others.
 _REFUSALS = (RuntimeError, AssertionError, ValueError)
@@ -101,7 +101,7 @@ class Network:
         self.labels = tuple(labels)
         self.weights_sha256 = weights_sha256
         self.source = source or name
-        self._optimised: dict[frozenset[str], nn.Module] = {}
+        self._optimised: dict[tuple[frozenset[str], frozenset[str]], nn.Module] = {}
 
     @classmethod
     def wrap(
@@ -199,14 +199,18 @@ class Network:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def _optimise(self, keep: frozenset[str]) -> nn.Module:
-        """The module as it is run: normalisations folded, ReLUs in place, channels last (exact to rounding)."""
+    def _optimise(self, unfolded: Iterable[str], kept: Iterable[str]) -> nn.Module:
+        """The module as it is run: normalisations folded, ReLUs in place, channels last (exact to rounding).
+
+        Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them.
+        """
         found = self._probe
-        relevant = keep & {producer for producer, _ in (*found.foldable, *found.in_place)}
-        if relevant not in self._optimised:
-            lighter = rectify_in_place(fold(self.module, found.foldable, relevant), found.in_place, relevant)
-            self._optimised[relevant] = lighter.to(memory_format=torch.channels_last)
-        return self._optimised[relevant]
+        alone = frozenset(unfolded) & {producer for producer, _ in found.foldable}
+        untouched = frozenset(kept) & {producer for producer, _ in found.in_place}
+        if (alone, untouched) not in self._optimised:
+            lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched)
+            self._optimised[alone, untouched] = lighter.to(memory_format=torch.channels_last)
+        return self._optimised[alone, untouched]
 
     @contextmanager
     def reading(self, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
@@ -215,7 +219,8 @@ class Network:
         Gradients reach the pictures and never the weights. Raises UnknownNameError.
         """
         names = {name: "" if name == LOGITS else self.layer(name).name for name in layers}
-        module = self._optimise(frozenset(split_call(name)[0] for name in names.values()))
+        wanted = [split_call(name)[0] for name in names.values()]
+        module = self._optimise(unfolded=wanted, kept=wanted)
         reader = Capture(module, list(names.values()), self._probe.counts, self._probe.rewritten)
 
         def read(pictures: Tensor) -> dict[str, Tensor]:
@@ -235,16 +240,25 @@ class Network:
     def visiting(self, layers: Sequence[str], visit: Visitor) -> Iterator[Callable[[Tensor], None]]:
         """A function that runs public pictures (B, 3, H, W) and hands each layer to `visit` as soon as it is there.
 
-        `visit` gets the names that the features go by, and the features (B, channels, ...), which it must not keep or change:
-        nothing is held, so that all layers of a network can be looked at in one pass. Raises UnknownNameError.
+        Nothing is held, so that all layers of a network can be looked at in one pass. Convolutions stay folded where what
+        they give tells what they would have given (`Passing.affine`). Raises UnknownNameError.
         """
         names: dict[str, list[str]] = {}
         for name in layers:
             names.setdefault("" if name == LOGITS else self.layer(name).name, []).append(name)
-        module = self._optimise(frozenset(split_call(inner)[0] for inner in names))
+        wanted = {split_call(inner)[0] for inner in names}
+        affine: dict[str, tuple[Tensor, Tensor]] = {}
+        for conv, norm in self._probe.foldable:
+            if conv in wanted and (found := folded_affine(self.module, conv, norm)) is not None:
+                scale, shift = found
+                affine[conv] = ((1 / scale).float(), (-shift / scale).float())
+        # Looked at as they come: what happens to them later does not matter.
+        module = self._optimise(unfolded=wanted - set(affine), kept=())
 
-        def hand_over(inner: list[str], features: Tensor) -> None:
-            visit([name for key in inner for name in names[key]], features)
+        def hand_over(passing: Passing) -> None:
+            asked = tuple(name for inner in passing.names for name in names[inner])
+            # A folded convolution is called once in a pass: its name is the name that it was asked by.
+            visit(replace(passing, names=asked, affine=affine.get(passing.names[0])))
 
         reader = Capture(module, list(names), self._probe.counts, self._probe.rewritten, hand_over)
 

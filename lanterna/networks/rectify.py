@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-__all__ = ["CEILINGS", "LeanReLU6", "lean_relu6", "rectify_in_place"]
+__all__ = ["CEILINGS", "LeanReLU6", "ceiling_of", "lean_relu6", "rectify_in_place"]
 
 
 class _LeanReLU6(torch.autograd.Function):
@@ -63,6 +63,11 @@ class LeanReLU6(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape, changed in place."""
         return lean_relu6(inputs)
+
+
+def ceiling_of(module: nn.Module) -> float | None:
+    """Where the rectifier that `module` is ends, infinity for a ReLU; None for everything else."""
+    return {nn.ReLU: float("inf"), nn.ReLU6: 6.0, LeanReLU6: 6.0}.get(type(module))
 
 
 def _hooked(part: nn.Module) -> bool:

@@ -10,15 +10,17 @@ from torch import Tensor
 from lanterna.data import Crops, Dataset
 from lanterna.errors import InputError
 from lanterna.events import Done, Listener, Started, Stepped
+from lanterna.networks.capture import Passing
 from lanterna.networks.network import Network
+from lanterna.networks.rectify import ceiling_of
 from lanterna.patterns.feed import Batch, batches
 from lanterna.patterns.layer_scan import LayerScan, kept_samples
-from lanterna.patterns.watch import Watch
+from lanterna.patterns.watch import Summary, Watch
 
 __all__ = ["BATCH", "Scan", "scan"]
 
-# Few pictures at a time: their maps are still in the processor's cache when they are looked at.
-BATCH = 4
+# More cost memory and gain little; with fewer, what every batch costs whatever its size counts.
+BATCH = 16
 _FLUSH = 128  # pictures between two merges into the best, once there is something to be better than
 
 
@@ -116,6 +118,33 @@ def _with(state: Scan, run: "_Pass", upto: int, failed: Mapping[str, str]) -> Sc
     return Scan({**state.layers, **found}, {**state.seen, **dict.fromkeys(found, upto)}, dict(failed))
 
 
+@dataclass(frozen=True)
+class _Passed:
+    """The layer that came before, and what was seen of it."""
+
+    passing: Passing
+    version: int
+    seen: Summary
+
+    def holds(self, features: Tensor) -> bool:
+        """Whether these are the same values: the same tensor, and nothing has changed it since."""
+        return features is self.passing.features and features._version == self.version
+
+
+def _summary(passing: Passing, last: _Passed | None) -> Summary:
+    """What is seen of a layer; from what was seen of the one before, where that tells it."""
+    if last is not None and last.holds(passing.features):
+        return last.seen
+    ceiling, source = ceiling_of(passing.module), passing.came_from
+    if last is None or ceiling is None or source is None or source is not last.passing.features:
+        return Summary.of(passing.features)
+    # In place, the rectifier itself is the one change since.
+    if source._version - last.version != (passing.features is source):
+        return Summary.of(passing.features)
+    # A rectifier keeps the order of values: the highest of a row stay the highest.
+    return Summary.of(passing.features, last.seen.rows.clamp(0.0, ceiling))
+
+
 class _Pass:
     """Some layers over one stretch of the data."""
 
@@ -123,27 +152,34 @@ class _Pass:
         crops = isinstance(dataset, Crops)
         self._sources = torch.tensor([dataset.source(i) for i in range(len(dataset))]) if crops and not repeat else None
         self._labels = None if dataset.labels is None else torch.tensor(dataset.labels)
-        self._watches = {layer: Watch(found, self._sources) for layer, found in scans.items()}
+        self._scans = scans
+        self._watches: dict[str, Watch] = {}
         self._same: dict[str, str] = {}
         self._kept = set(kept_samples(dataset.ids))
         self._device = network.device
-        self._last: tuple[str, Tensor] | None = None
+        self._last: _Passed | None = None
         self._first = True
         self._samples, self._wanted = torch.zeros(0), list[tuple[int, int]]()
         self.waiting, self.patience = 0, BATCH
 
-    def visit(self, names: list[str], features: Tensor) -> None:
+    def visit(self, passing: Passing) -> None:
         """Called by the network with each layer as it comes."""
-        name, *others = names
+        last = self._last
         if self._first:
-            # A block ends in its last operation: the same tensor under two names is looked at once.
-            if self._last is not None and self._last[1] is features:
-                others, name = names, self._last[0]
-            self._same |= dict.fromkeys(others, name)
-        if name not in self._same and name in self._watches and names[0] not in self._same:
-            self._watches[name].see(features, self._samples, self._wanted)
-        if self._first:
-            self._last = (name, features)
+            self._meet(passing, last)
+        if passing.names[0] not in self._same:
+            seen = _summary(passing, last)
+            self._watches[passing.names[0]].see(seen, self._samples, self._wanted)
+            self._last = _Passed(passing, passing.features._version, seen)
+
+    def _meet(self, passing: Passing, last: "_Passed | None") -> None:
+        name, *others = passing.names
+        # A block ends in its last operation: the same values under two names are looked at once.
+        if last is not None and last.holds(passing.features) and last.passing.affine is passing.affine:
+            name, others = last.passing.names[0], list(passing.names)
+        else:
+            self._watches[name] = Watch(self._scans[name], self._sources, passing.affine)
+        self._same |= dict.fromkeys(others, name)
 
     def take(self, batch: Batch, forward: Callable[[Tensor], None]) -> None:
         """Look at one batch."""
@@ -157,12 +193,12 @@ class _Pass:
 
     def flush(self) -> None:
         """Merge what waits into the best places and sums."""
-        for layer, watch in self._watches.items():
-            if layer not in self._same:
-                watch.flush(self._labels)
+        for watch in self._watches.values():
+            watch.flush(self._labels)
         # At first everything is among the best: merged often, little of it has to be looked at closely.
         self.waiting, self.patience = 0, min(2 * self.patience, _FLUSH)
 
     def found(self) -> dict[str, LayerScan]:
         """Every layer's scan so far; layers that are the same tensor share theirs."""
-        return {layer: self._watches[self._same.get(layer, layer)].scan for layer in self._watches}
+        watches = {layer: self._watches.get(self._same.get(layer, layer)) for layer in self._scans}
+        return {layer: self._scans[layer] if watch is None else watch.scan for layer, watch in watches.items()}
