@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
@@ -111,6 +112,25 @@ def test_json_of_visualize(lanterna: Run) -> None:
     assert record["recipe"]["seed"] == 5 and record["network"]["source"] == TINY
     assert len(record["network"]["weights_sha256"]) == 64
     assert VisualizeRecipe.model_validate(record["recipe"]).units == ("conv1:0", "logits:sea")
+
+
+def test_data_tells_how_far_real_pictures_go(lanterna: Run, folder: Path) -> None:
+    place = folder / "real"
+    place.mkdir()
+    shown = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    for number, picture in enumerate(shown):
+        pictures.save(picture[None], place / f"{number}.png")
+    flags = ["conv1:0", "conv1:1", "--steps", "2", "--data", f"folder:{place}"]
+    found = json.loads(lanterna("visualize", TINY, *flags, "--json").out)["real"]
+    features = tiny.network().capture((shown * 255).round() / 255, ["conv1"])["conv1"].mean((2, 3))
+    assert [one["pictures"] for one in found] == [6, 6]
+    for unit, one in enumerate(found):
+        assert one["highest"] == pytest.approx(float(features[:, unit].max()), abs=1e-4)
+        assert one["quantile_99"] == pytest.approx(float(features[:, unit].double().quantile(0.99)), abs=1e-4)
+    said = lanterna("visualize", TINY, *flags)
+    assert "99 %" in said.out and "6 real pictures" in said.out
+    refused = lanterna("visualize", TINY, "conv1:0", "--data", "folder:nowhere")
+    assert refused.code == 2 and "nowhere" in refused.err
 
 
 def test_json_of_the_commands_that_look(lanterna: Run) -> None:
