@@ -34,8 +34,9 @@ LESS: dict[str, dict[str, Any]] = {
         "attacked": 2, "attack_steps": 2,
     },
 }  # fmt: skip
-# What is long even when it is small, and need not be run on every page that shows it.
-ONCE = ("manifold", "patterns", "tour")
+# Commands that other pages had already; not those that make what the next line of the page reads.
+ONCE = ("classify", "doctor", "dream", "fetch", "fool", "invert", "layers", "manifold", "networks", "patterns", "stylize",
+        "texture", "tour")  # fmt: skip
 DONE: set[tuple[str, ...]] = set()
 TECHNIQUES = (visualize, patterns, invert, dream, stylize, fool, manifold)
 

@@ -33,13 +33,15 @@ class Film:
         self.frames.append(picture.detach().cpu())
 
     def save(self, path: Path) -> Path:
-        """Write the film under another name, then rename."""
+        """Write the film under another name, then rename. Raises PictureError where that fails."""
         size = self.frames[-1].shape[2:]
         images = [to_pil(F.interpolate(frame, size, mode="bilinear", align_corners=False)) for frame in self.frames]
         temporary = path.with_name(f".{path.name}.part{path.suffix}")
         try:
             images[0].save(temporary, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0)
             temporary.replace(path)
+        except OSError as error:
+            raise PictureError(f"can't write the film {str(path)!r}: {error.strerror or error}") from error
         finally:
             temporary.unlink(missing_ok=True)
         return path

@@ -72,6 +72,8 @@ app = cyclopts.App(
     help="Shows what a convolutional network sees.",
     version=__version__,
     help_format="plaintext",
+    # Or Ctrl-C ends a command without a word.
+    suppress_keyboard_interrupt=False,
 )
 for _name, (_place, _summary) in COMMANDS.items():
     app.command(f"lanterna.cli.{_place}", name=_name, help=_summary)
@@ -91,8 +93,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
         errors.print(f"lanterna: {error}", markup=False)
         sys.exit(error.exit_code)
     except cyclopts.CycloptsError as error:
-        errors.print(f"lanterna: {' '.join(str(error).split())}", markup=False)
+        told = " ".join([*str(error).split(), f"`{' '.join(['lanterna', *given[:1]])} --help` tells more"])
+        errors.print(f"lanterna: {told}", markup=False)
         sys.exit(2)
+    except OSError as error:
+        # A full disk, a folder that vanished: what nobody nearer could foresee.
+        where = f" ({error.filename})" if error.filename else ""
+        errors.print(f"lanterna: {error.strerror or error}{where}", markup=False)
+        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("lanterna: interrupted; nothing half-written was left", markup=False)
         sys.exit(130)

@@ -92,6 +92,10 @@ def readable(error: ValidationError) -> str:
         if name == "layers" and part["type"] in ("missing", "too_short"):
             lines.append("no layer was given; `lanterna layers NETWORK` lists them, and all means a dozen")
             continue
+        if name == "picture" and part["type"] == "missing":
+            how = "--picture " if error.title == "InvertRecipe" else ""
+            lines.append(f"no picture was given; give {how}a file, or a sample such as coffee")
+            continue
         if not part["loc"]:
             # What the recipe says of several fields at once names them itself.
             lines.append(part["msg"].removeprefix("Value error, "))
@@ -108,6 +112,6 @@ def readable(error: ValidationError) -> str:
             "masks": "--mask",
         }.get(name, f"--{name.replace('_', '-')}")
         given: Any = part.get("input")
-        allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"]
+        allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"].removeprefix("Value error, ")
         lines.append(f"{flag} {given!r}: {allowed[0].lower()}{allowed[1:]}")
     return "; ".join(lines)

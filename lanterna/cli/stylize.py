@@ -163,12 +163,15 @@ def _make(
     checkpoint: Path | None = None,
 ) -> int:
     record = describe(recipe, net, options)
-    result = _run(recipe, net, common, record, film, checkpoint)
+    result, frames = _run(recipe, net, common, record, checkpoint, filmed=film is not None)
     if result.stopped:
         record["stopped_after"] = list(result.steps)
     files = [pictures.save(result.picture, out, recipe=record)]
+    # The picture is safe: now the checkpoint may go, and the film may fail.
+    if checkpoint is not None and not result.stopped:
+        checkpoint.unlink(missing_ok=True)
     if film is not None:
-        files.append(film)
+        files.append(frames.save(film))
     if common.json:
         print_json({"recipe": record, "outputs": [str(path) for path in files], **_told(result)})
     else:
@@ -180,8 +183,8 @@ def _make(
 
 
 def _run(
-    recipe: StyleRecipe, net: Network, common: Common, record: dict[str, Any], film: Path | None, checkpoint: Path | None
-) -> Stylized:
+    recipe: StyleRecipe, net: Network, common: Common, record: dict[str, Any], checkpoint: Path | None, *, filmed: bool
+) -> tuple[Stylized, Film]:
     key = key_of(record)
     resume = load_sketch(checkpoint, key) if checkpoint is not None else None
     keep: Callable[[Sketch], None] | None = None
@@ -202,11 +205,11 @@ def _run(
     with stopper.installed(), listener(name, stopper, quiet=common.quiet, share=True) as listen:
 
         def listen_and_film(event: Event) -> Literal["stop"] | None:
-            if isinstance(event, Preview) and film is not None:
+            if isinstance(event, Preview) and filmed:
                 frames.add(event.pictures)
             return listen(event)
 
-        every = _KEEP_EVERY if film is not None else 0
+        every = _KEEP_EVERY if filmed else 0
         if isinstance(recipe, StylizeRecipe):
             result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
         else:
@@ -214,12 +217,8 @@ def _run(
             result = run_texture(
                 recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every
             )
-    if film is not None:
-        frames.add(result.picture)
-        frames.save(film)
-    if checkpoint is not None and not result.stopped:
-        checkpoint.unlink(missing_ok=True)
-    return result
+    frames.add(result.picture)
+    return result, frames
 
 
 def _told(result: Stylized) -> dict[str, Any]:

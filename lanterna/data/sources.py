@@ -62,7 +62,10 @@ def load(spec: str) -> Dataset:
         return _torchvision(spec, rest)
     known = ["samples", "mnist_5k", "fashion_mnist", "fashion_mnist@test", "folder:PATH", "torchvision:NAME"]
     # A bare path is the usual slip.
-    if not mark and Path(spec).expanduser().exists():
+    path = Path(spec).expanduser()
+    if not mark and path.is_file() and path.suffix.lower() != ".zip":
+        raise InputError(f"data {spec!r} is a single file; give its folder, or a zip file of pictures, as folder:PATH")
+    if not mark and path.exists():
         raise UnknownNameError("data", spec, [f"folder:{spec}"], hint=f"folder:{spec} reads it; {FORMS}")
     raise UnknownNameError("data", spec, known, hint=FORMS)
 

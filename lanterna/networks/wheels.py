@@ -115,9 +115,11 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-    except BaseException:
+    except OSError as error:
+        # A full disk says nothing about the file that did not fit.
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def _installed(wheel_file: WheelFile) -> Path | None:

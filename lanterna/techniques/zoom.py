@@ -22,6 +22,7 @@ from lanterna import pictures as pictures_io
 from lanterna.errors import InputError, PictureError
 from lanterna.events import STOP, Done, Event, Listener, Started, Stepped
 from lanterna.networks.network import Network
+from lanterna.networks.wheels import replace_file
 from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
 
 __all__ = ["Zoom", "ZoomRecipe", "frames_folder", "run"]
@@ -97,9 +98,7 @@ def _ready(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
         elif any(folder.iterdir()):
             raise InputError(f"{folder} is not empty, and has no film's frames; remove that folder, or give another --out")
         else:
-            whole = folder / ".recipe.part"
-            whole.write_text(json.dumps(dict(mark)), encoding="utf-8")
-            whole.replace(note)
+            replace_file(note, [json.dumps(dict(mark)).encode()])
     except (OSError, ValueError) as error:
         raise PictureError(f"the frames can't be kept in {folder}: {error}") from error
     frames: list[Path] = []
