@@ -8,7 +8,7 @@ NETWORK ?= efficientnet_lite0
 OUT ?= tour
 CHAPTERS ?=
 
-.PHONY: tour test setup check format clean
+.PHONY: tour test docs setup check format clean
 tour: $(VENV)/.installed
 	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(CHAPTERS),--chapters "$(CHAPTERS)") --network "$(NETWORK)" --out "$(OUT)"
 
@@ -17,6 +17,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
+
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "$(CURDIR)/site/index.html"
 
 setup: $(VENV)/.installed-dev
 
@@ -39,4 +43,4 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) tour build dist *.egg-info
+	rm -rf $(VENV) tour site build dist *.egg-info

@@ -5,9 +5,10 @@ A listener that returns `STOP` ends the run within one step; the run then return
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["STOP", "Done", "Entered", "Event", "Listener", "Preview", "Started", "Stepped"]
 
@@ -28,7 +29,7 @@ class Stepped:
 
     step: int
     steps: int
-    values: Tensor
+    values: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Preview:
 
     step: int
     steps: int
-    pictures: Tensor
+    pictures: "Tensor"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from lanterna import networks
+from lanterna.autoencode import workshop
 from lanterna.cli import main
+from lanterna.manifold import training
 from lanterna.networks import builtin, wheels
 from lanterna.patterns import store
 
@@ -33,14 +35,15 @@ def vgg16_hed() -> networks.Network:
 
 @pytest.fixture(autouse=True)
 def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scans of data go to a folder of the test's own, and never to the user's cache."""
+    """Scans of data and trained models go to a folder of the test's own, and never to the user's cache."""
     place: list[Path] = []
 
     def scans() -> Path:
         place[:] = place or [tmp_path_factory.mktemp("cache")]
         return Path(os.environ["LANTERNA_CACHE"]) if "LANTERNA_CACHE" in os.environ else place[0]
 
-    monkeypatch.setattr(store, "cache_dir", scans)
+    for module in (store, training, workshop):
+        monkeypatch.setattr(module, "cache_dir", scans)
 
 
 @pytest.fixture

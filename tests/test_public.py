@@ -27,6 +27,7 @@ PUBLIC = [
     "Visualization",
     "VisualizeRecipe",
     "ascend",
+    "attacks",
     "autoencode",
     "capture",
     "data",

@@ -6,22 +6,66 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
-from lanterna.cli import autoencode as autoencode_command
-from lanterna.cli import dream as dream_command
-from lanterna.cli import fool as fool_command
-from lanterna.cli import invert as invert_command
-from lanterna.cli import look
-from lanterna.cli import manifold as manifold_command
-from lanterna.cli import patterns as patterns_command
-from lanterna.cli import replay as replay_command
-from lanterna.cli import style_distance as style_distance_command
-from lanterna.cli import stylize as stylize_command
-from lanterna.cli import tour as tour_command
-from lanterna.cli import visualize as visualize_command
 from lanterna.cli.console import errors
-from lanterna.errors import LanternaError
+from lanterna.errors import LanternaError, UnknownNameError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
+
+# Where each command is, and what the list of commands says about it: the first sentence of its own help, said here
+# again because finding it there would import torch.
+COMMANDS = {
+    "tour": ("tour:tour", "One page, for PICTURE and this network, that opens from disk."),
+    "networks": ("look:networks", "The networks that are built in, and where others come from."),
+    "layers": (
+        "look:layers",
+        "The layers of NETWORK: name, kind, output shape, receptive field, stride, parameters.",
+    ),
+    "classify": ("look:classify", "The best classes of each PICTURE, which is a file or the name of a sample picture."),
+    "visualize": (
+        "visualize:visualize",
+        "Pictures that excite each UNIT: LAYER:CHANNEL, LAYER:CHANNEL@ROW,COLUMN, LAYER:0-5, or logits:CLASS.",
+    ),
+    "patterns": (
+        "patterns:patterns",
+        "The places in real pictures that excite each UNIT most, and the pattern it sees there: "
+        "LAYER:CHANNEL, LAYER:0-5, LAYER.",
+    ),
+    "invert": (
+        "invert:invert",
+        "Recreate a picture from what each LAYER of NETWORK says about it; LAYER may be all, a dozen through the depth.",
+    ),
+    "dream": ("dream:dream", "Ask a layer for more of whatever it sees in PICTURE, again and again."),
+    "stylize": ("stylize:stylize", "Paint CONTENT in the style of each STYLE: files or sample pictures."),
+    "texture": ("stylize:texture", "More of the texture of STYLE, at any size, from noise."),
+    "style-distance": (
+        "style_distance:style_distance",
+        "How far FIRST is from SECOND in style, layer by layer: 0 is the same, about 1 a picture without features.",
+    ),
+    "fool": (
+        "fool:fool",
+        "Change PICTURE so little that nobody sees it until the network sees another class, or make noise it is certain of.",
+    ),
+    "manifold": (
+        "manifold:manifold",
+        "Why classifiers are easily fooled, and what a generative one does better: figures, numbers, one page.",
+    ),
+    "autoencode": (
+        "autoencode:autoencode",
+        "Train autoencoders, judge them on held-out pictures, and show what they keep and lose: one page.",
+    ),
+    "replay": (
+        "replay:replay",
+        "Make PICTURE again from the recipe that is inside it: same machine, same thread count, same bits.",
+    ),
+    "fetch": (
+        "look:fetch",
+        "Bring networks and data that are not there yet; the only command that goes on the internet by itself.",
+    ),
+    "doctor": (
+        "look:doctor",
+        "Versions, device, cache, what is fetched, and what is missing with the command that gets it.",
+    ),
+}
 
 app = cyclopts.App(
     name="lanterna",
@@ -29,32 +73,20 @@ app = cyclopts.App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (
-    tour_command.tour,
-    look.networks,
-    look.layers,
-    look.classify,
-    visualize_command.visualize,
-    stylize_command.stylize,
-    stylize_command.texture,
-    style_distance_command.style_distance,
-    invert_command.invert,
-    patterns_command.patterns,
-    manifold_command.manifold,
-    dream_command.dream,
-    fool_command.fool,
-    autoencode_command.autoencode,
-    replay_command.replay,
-    look.fetch,
-    look.doctor,
-):
-    app.command(command)
+for _name, (_place, _summary) in COMMANDS.items():
+    app.command(f"lanterna.cli.{_place}", name=_name, help=_summary)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 4 something is missing, 130 interrupted."""
+    given = list(sys.argv[1:] if tokens is None else tokens)
     try:
-        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        if given and not given[0].startswith("-"):
+            if given[0] not in COMMANDS:
+                raise UnknownNameError("command", given[0], COMMANDS, hint="`lanterna --help` lists all")
+            # The summary is for the list; the command's own help says more.
+            app[given[0]].help = None
+        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except LanternaError as error:
         errors.print(f"lanterna: {error}", markup=False)
         sys.exit(error.exit_code)

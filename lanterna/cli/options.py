@@ -56,7 +56,7 @@ R = TypeVar("R", bound=BaseModel)
 def field_help(recipe: type[BaseModel], field: str) -> str:
     """What the recipe says about a field, with its default, so that the two never differ."""
     about = recipe.model_fields[field]
-    if about.default is None or about.default is False or about.is_required():
+    if about.is_required() or about.default is None or about.default is False or about.default == ():
         return str(about.description)
     default = f"{about.default:g}" if isinstance(about.default, float) else about.default
     return f"{about.description} [{default}]"

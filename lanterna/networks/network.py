@@ -20,7 +20,10 @@ from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
     from lanterna.techniques.dream import Dream
+    from lanterna.techniques.fooled import Fooled
+    from lanterna.techniques.found import Patterns
     from lanterna.techniques.inversion import Inversion
+    from lanterna.techniques.stylize import Stylized
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -352,6 +355,12 @@ class Network:
 
         return run(VisualizeRecipe(units=units, **fields), self)
 
+    def patterns(self, *units: str, **fields: Any) -> "Patterns":
+        """The places in real pictures that excite `units` most; `PatternsRecipe` has the fields, such as `data`."""
+        from lanterna.techniques.patterns import PatternsRecipe, run
+
+        return run(PatternsRecipe(units=units, **fields), self)
+
     def dream(self, picture: str, *layers: str, **fields: Any) -> "Dream":
         """More of what `layers`, such as "blocks.4" or "blocks.3:7=0.5", see in `picture`; `DreamRecipe` has the fields."""
         from lanterna.techniques.dream import DreamRecipe, run
@@ -370,3 +379,15 @@ class Network:
         # A recipe holds what can be written down: a tensor has no name.
         recipe = InvertRecipe(layers=names, picture="(tensor)" if given is not None else str(picture), **fields)
         return run(recipe, self, picture=given)
+
+    def stylize(self, content: str, *styles: str, **fields: Any) -> "Stylized":
+        """`content` painted in `styles`, as files or samples' names; `StylizeRecipe` has the fields."""
+        from lanterna.techniques.stylize import StylizeRecipe, run
+
+        return run(StylizeRecipe(content=content, styles=styles, **fields), self)
+
+    def fool(self, picture: str, **fields: Any) -> "Fooled":
+        """`picture` changed so little that nobody sees it, until the network sees another class; see `FoolRecipe`."""
+        from lanterna.techniques.fool import FoolRecipe, run
+
+        return run(FoolRecipe(picture=picture, **fields), self)

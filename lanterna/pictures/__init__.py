@@ -4,6 +4,7 @@ A picture is a float32 tensor (1, 3, H, W), sRGB in [0, 1].
 """
 
 from lanterna.pictures.bars import bars
+from lanterna.pictures.inline import to_html
 from lanterna.pictures.read import digest, fitted, from_array, load, samples_at, to_pil
 from lanterna.pictures.samples import sample, samples
 from lanterna.pictures.sheet import sheet
@@ -22,6 +23,7 @@ __all__ = [
     "samples_at",
     "save",
     "sheet",
+    "to_html",
     "to_pil",
     "to_png_bytes",
 ]

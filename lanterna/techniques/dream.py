@@ -98,10 +98,7 @@ class Dream:
     stopped: bool
 
     def _repr_html_(self) -> str:
-        from lanterna.report.page import picture_data
-
-        titles = ", ".join(wish.title for wish in self.wishes)
-        return f'<img src="{picture_data(self.picture)}" alt="a dream of {titles}">'
+        return pictures_io.to_html(self.picture, f"a dream of {', '.join(wish.title for wish in self.wishes)}")
 
 
 def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:

@@ -5,7 +5,6 @@ CVPR 2015.
 Their evolution took days for what the gradient does in seconds.
 """
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,8 +113,7 @@ class FoolingPictures:
         return pictures_io.sheet([*self.pictures, *self.control_pictures], captions)
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(pictures_io.to_png_bytes(self.sheet())).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{len(self.classes)} fooling pictures">'
+        return pictures_io.to_html(self.sheet(), f"{len(self.classes)} fooling pictures")
 
 
 def _canvas(encoding: Encoding, count: int, network: Network, generator: torch.Generator) -> Canvas:

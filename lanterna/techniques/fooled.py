@@ -1,6 +1,5 @@
 """What `fool` gives back: the picture that fools, what it took, and the controls."""
 
-import base64
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,5 +120,4 @@ class Fooled:
         )
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(pictures_io.to_png_bytes(self.figure())).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{self.label} seen as {self.after[0].label}">'
+        return pictures_io.to_html(self.figure(), f"{self.label} seen as {self.after[0].label}")

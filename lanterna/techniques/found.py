@@ -1,6 +1,5 @@
 """What `patterns` gives back: patches, projections, and the numbers that say how far to trust them."""
 
-import base64
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -170,5 +169,5 @@ class Patterns:
         return pages
 
     def _repr_html_(self) -> str:
-        pages = [base64.b64encode(pictures_io.to_png_bytes(page)).decode() for page in self.sheets()]
-        return "".join(f'<img src="data:image/png;base64,{page}" alt="Patterns of units">' for page in pages)
+        titles = ", ".join(one.unit.title for one in self.units)
+        return "".join(pictures_io.to_html(page, f"patterns of {titles}") for page in self.sheets())

@@ -1,6 +1,5 @@
 """What `invert` gives back: pictures with the same representation, and the numbers that say how far to trust them."""
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,6 +76,4 @@ class Inversion:
         return pictures_io.sheet(cells, captions, columns=self.recipe.samples + 1, row_titles=titles)
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(pictures_io.to_png_bytes(self.sheet())).decode()
-        layers = ", ".join(made.layer for made in self.recreations)
-        return f'<img src="data:image/png;base64,{data}" alt="Recreated from {layers}">'
+        return pictures_io.to_html(self.sheet(), f"recreated from {', '.join(made.layer for made in self.recreations)}")

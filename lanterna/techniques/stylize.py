@@ -4,7 +4,6 @@ Style is the correlation between the maps of a layer, content the maps themselve
 Transfer Using Convolutional Neural Networks", CVPR 2016. Coarse to fine after crowsonkb/style-transfer-pytorch.
 """
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,8 +48,7 @@ class Stylized:
     stopped: bool
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(pictures_io.to_png_bytes(self.picture)).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="painted">'
+        return pictures_io.to_html(self.picture, f"painted in the style of {', '.join(self.recipe.styles)}")
 
 
 def parse_sides(text: str, ratio: float) -> Size:

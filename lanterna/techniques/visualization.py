@@ -1,6 +1,5 @@
 """What `visualize` gives back: pictures, and the numbers that say how far to trust them."""
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,5 +50,4 @@ class Visualization:
 
     def _repr_html_(self) -> str:
         shown = self.sheet() if len(self.pictures) > 1 else self.pictures
-        data = base64.b64encode(pictures_io.to_png_bytes(shown)).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{"; ".join(self.captions())}">'
+        return pictures_io.to_html(shown, "; ".join(self.captions()))
