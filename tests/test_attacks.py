@@ -180,6 +180,12 @@ def test_one_picture_does_not_depend_on_the_others(name: str) -> None:
     assert float(alone.l2[0]) == pytest.approx(float(together.l2[3]), rel=0.02)
 
 
+def test_whole_levels_stay_on_the_grid_of_8_bits() -> None:
+    network = sharp()
+    made = attacks.fast_gradient_sign(network, batch(), labels_of(network), epsilon=5 / 255)
+    assert torch.equal(made.pictures, made.pictures_rounded) and torch.equal(made.success, made.success_rounded)
+
+
 def test_early_stop_saves_passes_and_keeps_success() -> None:
     network = sharp()
     labels = labels_of(network)
