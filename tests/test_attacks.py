@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import tiny
@@ -22,13 +21,7 @@ with warnings.catch_warnings():
 PICTURES = 16
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small spend most of a second thread's time waiting for it, and all the more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def sharp(scale: float = 12.0) -> Network:
