@@ -7,7 +7,7 @@ from lanterna.pictures.bars import bars
 from lanterna.pictures.read import digest, fitted, from_array, load, samples_at, to_pil
 from lanterna.pictures.samples import sample, samples
 from lanterna.pictures.sheet import sheet
-from lanterna.pictures.write import check_writable, read_recipe, save, to_png_bytes
+from lanterna.pictures.write import check_writable, read_recipe, save, to_jpeg_bytes, to_png_bytes, to_webp_bytes
 
 __all__ = [
     "bars",
@@ -22,6 +22,8 @@ __all__ = [
     "samples_at",
     "save",
     "sheet",
+    "to_jpeg_bytes",
     "to_pil",
     "to_png_bytes",
+    "to_webp_bytes",
 ]

@@ -35,9 +35,10 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
-def picture_data(picture: Tensor) -> str:
-    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] as the `src` of an image."""
-    return "data:image/png;base64," + base64.b64encode(pictures_io.to_png_bytes(picture)).decode()
+def picture_data(picture: Tensor, *, exact: bool = False) -> str:
+    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] as the `src` of an image; `exact` where every level counts."""
+    kind, content = ("webp", pictures_io.to_webp_bytes(picture)) if exact else ("jpeg", pictures_io.to_jpeg_bytes(picture))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def check_folder(out: str | Path) -> Path:
