@@ -14,25 +14,37 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
 
-__all__ = ["check_folder", "picture_data", "render", "write_page"]
+__all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates of `report/templates`, with what they may call."""
+    from lanterna.report.prose import both
+
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("lanterna", "report/templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["picture"] = picture_data
-    return environment
+    made.globals |= {"picture": picture_data, "both": both}
+    made.filters |= {"pct": _percent, "num": _number}
+    return made
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def _number(value: float, form: str = ".2f") -> str:
+    return format(value, form).replace("-", "\u2212")
 
 
 def render(template: str, **values: Any) -> Markup:
     """The template of that name in `report/templates`; text is escaped, what is Markup already is not."""
-    return Markup(_environment().get_template(template).render(**values))
+    return Markup(environment().get_template(template).render(**values))
 
 
 def picture_data(picture: Tensor, *, exact: bool = False) -> str:
