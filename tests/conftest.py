@@ -47,6 +47,15 @@ def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For networks so small that a second thread mostly waits, and all the more on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder, where the process is; with one thread, and `python:tiny:...` is found."""
     monkeypatch.chdir(tmp_path)

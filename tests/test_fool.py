@@ -14,12 +14,14 @@ from lanterna.cppn import PatternCanvas
 from lanterna.networks.untrained import untrained
 from lanterna.report import TourRecipe, tour
 from lanterna.techniques.fool import FoolRecipe, run
-from lanterna.techniques.fool_noise import FoolNoiseRecipe
+from lanterna.techniques.fool_noise import FoolingPictures, FoolNoiseRecipe
 from lanterna.techniques.fool_noise import run as run_noise
 
 TINY = "python:tiny:make"
 FAST = ["--second", "none", "--quiet"]
 Run = Callable[..., SimpleNamespace]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,21 @@ def test_noise_that_the_network_is_certain_of(encoding: str) -> None:
     assert torch.allclose(sure, torch.tensor(made.confidence), atol=1e-5)
     assert max(made.steps) <= 60
     assert sum(made.confidence) > sum(made.start)
+
+
+def test_those_that_leave_early_do_not_disturb_the_others() -> None:
+    network = tiny.network()
+
+    def make(*classes: int) -> FoolingPictures:
+        names = tuple(str(index) for index in classes)
+        return run_noise(FoolNoiseRecipe(classes=names, confidence=0.6, steps=60, second="none", control=False), network)
+
+    steps = make(*range(6)).steps
+    slowest = max(range(6), key=lambda index: steps[index])
+    together, alone = make(slowest, *(index for index in range(6) if index != slowest)), make(slowest)
+    assert min(together.steps) < together.steps[0] == alone.steps[0] <= 60
+    assert together.confidence[0] == pytest.approx(alone.confidence[0], abs=1e-3)
+    assert torch.allclose(together.pictures[0], alone.pictures[0], atol=1.5 / 255)
 
 
 def test_the_untrained_network_is_another_and_the_global_generator_the_same() -> None:

@@ -58,7 +58,7 @@ def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
     page = _Page(made.page.read_text(encoding="utf-8"))
     # The photograph, two layers of two units, and the class from noise and from the photograph.
     assert len(page.images) == 1 + 2 * 2 + 2
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert all(link.startswith(("data:image/jpeg;base64,", "data:image/webp;base64,")) for link in page.links)
     assert all(image["alt"] for image in page.images)
     for prediction in made.predictions:
         assert prediction.label in page.words

@@ -13,7 +13,7 @@ from lanterna.attacks.result import Read
 from lanterna.errors import InputError, NetworkError
 from lanterna.networks.network import LOGITS, Network
 
-__all__ = ["check", "check_gradient", "check_inputs", "check_network"]
+__all__ = ["check", "check_gradient", "check_inputs", "check_logits", "check_network", "no_slope"]
 
 # Pictures that the network is tried with: its nature shows in two.
 _TRIED = 2
@@ -58,27 +58,9 @@ def check_inputs(network: Network, pictures: Tensor, labels: Tensor) -> None:
 
 def check_network(network: Network, read: Read, pictures: Tensor, labels: Tensor) -> None:
     """Raise NetworkError for a network that gives probabilities, answers at random, or has no gradient."""
-    some, theirs = pictures[:_TRIED].detach().clone(), labels[:_TRIED]
-    with torch.no_grad():
-        alone, again = read(some[:1]).float(), read(some).float()[:1]
-    if not torch.allclose(alone, again, rtol=1e-3, atol=1e-3 * float(alone.abs().amax().clamp(min=1e-6))):
-        raise NetworkError(
-            f"{network.name} gives another answer to the same picture (dropout, or statistics of the batch, as in training); "
-            "attacks need one that always answers alike"
-        )
-    some.requires_grad_(True)
+    some, theirs = pictures[:_TRIED].detach().clone().requires_grad_(True), labels[:_TRIED]
     logits = read(some)
-    sums = logits.detach().sum(1)
-    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        raise NetworkError(
-            f"{network.name} gives probabilities (they sum to 1), not logits; through a softmax gradients vanish and "
-            f"attacks look "
-            "weak: give the network without its last softmax"
-        )
-    if not logits.requires_grad:
-        raise NetworkError(
-            f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)"
-        )
+    check_logits(network, read, some, logits)
     (margin,) = torch.autograd.grad(Misclassified(theirs).margin(logits).sum(), some, retain_graph=True)
     (loss,) = torch.autograd.grad(F.cross_entropy(logits, theirs, reduction="sum"), some)
     check_gradient(network, margin)
@@ -91,10 +73,39 @@ def check_network(network: Network, read: Read, pictures: Tensor, labels: Tensor
         )
 
 
+def check_logits(network: Network, read: Read, pictures: Tensor, logits: Tensor) -> None:
+    """Raise NetworkError where the `logits` (B, classes) of a pass over `pictures` are probabilities or left to chance.
+
+    It costs one more picture, read alone.
+    """
+    with torch.no_grad():
+        alone, again = read(pictures[:1].detach()).float(), logits[:1].float()
+    if not torch.allclose(alone, again, rtol=1e-3, atol=1e-3 * float(alone.abs().amax().clamp(min=1e-6))):
+        raise NetworkError(
+            f"{network.name} gives another answer to the same picture (dropout, or statistics of the batch, as in training); "
+            "attacks need one that always answers alike"
+        )
+    sums = logits.detach().sum(1)
+    if bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        raise NetworkError(
+            f"{network.name} gives probabilities (they sum to 1), not logits; through a softmax gradients vanish and "
+            f"attacks look weak: give the network without its last softmax"
+        )
+    if not logits.requires_grad:
+        raise NetworkError(
+            f"{network.name} lets no gradient through to the picture; attacks by gradient need one (see --attack noise)"
+        )
+
+
+def no_slope(gradient: Tensor) -> Tensor:
+    """Which pictures have a gradient (B, C, H, W) that is zero, or not a number, in all: (B,)."""
+    flat = gradient.flatten(1)
+    return ~flat.isfinite().all(1) | (flat == 0).all(1)
+
+
 def check_gradient(network: Network, gradient: Tensor) -> None:
     """Raise NetworkError where the gradient (B, C, H, W) is zero, or not a number, for a whole picture."""
-    flat = gradient.flatten(1)
-    bad = ~flat.isfinite().all(1) | (flat == 0).all(1)
+    bad = no_slope(gradient)
     if bool(bad.any()):
         raise NetworkError(
             f"the gradient of {network.name} is zero or not finite for {int(bad.sum())} of {len(bad)} pictures: it is "

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.attacks.checks import check_inputs, check_network
+from lanterna.attacks.checks import check_inputs, check_logits, check_network, no_slope
 from lanterna.attacks.criteria import Criterion, Misclassified
 from lanterna.attacks.result import Attacked, Read, Teller, finish, rounded, spread
 from lanterna.errors import InputError
@@ -110,19 +110,23 @@ def _descend(
         def read(shown: Tensor) -> Tensor:
             return reading(shown)[LOGITS]
 
-        check_network(network, read, start, labels)
         teller = Teller(on_event, steps, len(start))
-        for _ in range(steps):
+        for step in range(steps):
             if teller.stopped or len(active) == 0:
                 break
             here, criterion_here = current[active].requires_grad_(True), wanted.take(active)
             logits = read(here)
+            if step == 0:
+                check_logits(network, read, here, logits)
             keep = ~_settled(read, here, logits, criterion_here) if early_stop else torch.ones_like(active, dtype=torch.bool)
             if bool(keep.any()):
                 loss = F.cross_entropy(logits, criterion_here.classes, reduction="none")
                 (gradient,) = torch.autograd.grad(loss[keep].sum(), here)
                 rows = active[keep]
                 passes[rows] += 1
+                # Here the pass is checked that is needed anyway; what is wrong is looked for only where something is.
+                if step == 0 and bool((flat := no_slope(gradient[keep])).any()):
+                    check_network(network, read, start[rows[flat]], labels[rows[flat]])
                 ahead = here.detach()[keep] + criterion_here.sign * size * _direction(gradient[keep], norm)
                 current[rows] = _project(ahead, start[rows], norm, epsilon)
             active = active[keep]

@@ -66,7 +66,24 @@ class Workshop:
         """
         pictures = self.split.train if train_on is None else train_on
         judged = self.split.held_out if judged_on is None else judged_on
-        used = self.recipe.model_copy(
+        used = self._used(code, variant, repeat, epochs, augmented)
+        if train_on is not None:
+            used = used.model_copy(update={"data": name or "given"})
+        key = self._key(used, pictures, judged)
+        if key not in self._made:
+            self._made[key] = self._cached(
+                key, used, pictures, judged, f"{used.model}, {code} numbers" + (f", {name}" if name else "")
+            )
+        return self._made[key]
+
+    def has(self, code: int) -> bool:
+        """Whether `model(code)` has been trained before, so that it takes no time."""
+        return self._path(self._key(self._used(code), self.split.train, self.split.held_out)).is_file()
+
+    def _used(
+        self, code: int, variant: Variant | None = None, repeat: int = 0, epochs: int | None = None, augmented: bool = True
+    ) -> AutoencodeRecipe:
+        return self.recipe.model_copy(
             update={
                 "model": variant or self.recipe.model,
                 "code": (code,),
@@ -78,14 +95,9 @@ class Workshop:
                 "repeats": 1,
             }
         )
-        if train_on is not None:
-            used = used.model_copy(update={"data": name or "given"})
-        key = self._key(used, pictures, judged)
-        if key not in self._made:
-            self._made[key] = self._cached(
-                key, used, pictures, judged, f"{used.model}, {code} numbers" + (f", {name}" if name else "")
-            )
-        return self._made[key]
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
 
     def pca(self, code: int) -> PCA:
         """Principal components of the training pictures."""
@@ -101,7 +113,7 @@ class Workshop:
         return digest.hexdigest()[:32]
 
     def _cached(self, key: str, used: AutoencodeRecipe, pictures: Tensor, judged: Tensor, title: str) -> Autoencoder:
-        path = self.folder / f"{key}.safetensors"
+        path = self._path(key)
         self.series.enter(title)
         listen = self.series.part(len(pictures) * used.epochs)
         if path.is_file():

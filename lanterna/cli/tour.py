@@ -7,11 +7,16 @@ from cyclopts import Parameter
 
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.errors import InputError
 from lanterna.report.page import check_folder
 from lanterna.report.tour import Tour, TourRecipe
 from lanterna.report.tour import tour as make_tour
 
 __all__ = ["tour"]
+
+# What the two flags stand for; any of it can be said otherwise beside them.
+QUICK: dict[str, Any] = {"seconds": 70.0, "depths": 4, "units": 4, "size": 128}
+FULL: dict[str, Any] = {"seconds": 1500.0, "depths": 8, "units": 8, "size": 224}
 
 
 def _help(field: str) -> str:
@@ -30,6 +35,8 @@ def tour(
     steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
     seconds: Annotated[float | None, Parameter(help=_help("seconds"))] = None,
     size: Annotated[int | None, Parameter(help=_help("size"))] = None,
+    quick: Annotated[bool, Parameter(negative=(), help="in less than 3 minutes, with fewer layers and units")] = False,
+    full: Annotated[bool, Parameter(negative=(), help="in high quality: more layers, units and steps")] = False,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     out: Annotated[Path, Parameter(help="the folder for the page")] = Path("tour"),
     arch: Arch = None,
@@ -41,17 +48,20 @@ def tour(
     """
     common = common or Common()
     names = None if chapters is None else tuple(name.strip() for name in chapters.split(","))
+    if quick and full:
+        raise InputError("--quick and --full were both given; give one")
+    effort = QUICK if quick else FULL if full else {}
     fields = {
         "picture": picture, "pictures": pictures, "chapters": names,
         "depths": depths, "units": units, "steps": steps, "seconds": seconds,
         "size": size, "seed": seed,
     }  # fmt: skip
-    recipe = make_recipe(TourRecipe, None, fields)
+    recipe = make_recipe(TourRecipe, None, {**effort, **{key: value for key, value in fields.items() if value is not None}})
     check_folder(out)
     net = load_network(network, common, arch)
     stopper = Stopper()
     with stopper.installed(), listener("tour", stopper, quiet=common.quiet, share=True) as listen:
-        made = make_tour(recipe, net, out, listen)
+        made = make_tour(recipe, net, out, listen, arch=arch)
     if common.json:
         print_json(_numbers(made))
     else:
@@ -65,5 +75,6 @@ def _numbers(made: Tour) -> dict[str, Any]:
         "outputs": [str(made.page)],
         "predictions": [vars(prediction) for prediction in made.predictions],
         "chapters": {chapter.name: chapter.numbers for chapter in made.chapters},
+        "kept": list(made.kept),
         "stopped": made.stopped,
     }

@@ -8,7 +8,7 @@ from lanterna.pictures.inline import to_html
 from lanterna.pictures.read import digest, fitted, from_array, load, samples_at, to_pil
 from lanterna.pictures.samples import sample, samples
 from lanterna.pictures.sheet import sheet
-from lanterna.pictures.write import check_writable, read_recipe, save, to_png_bytes
+from lanterna.pictures.write import check_writable, read_recipe, save, to_jpeg_bytes, to_png_bytes, to_webp_bytes
 
 __all__ = [
     "bars",
@@ -24,6 +24,8 @@ __all__ = [
     "save",
     "sheet",
     "to_html",
+    "to_jpeg_bytes",
     "to_pil",
     "to_png_bytes",
+    "to_webp_bytes",
 ]

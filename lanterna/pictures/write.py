@@ -16,7 +16,7 @@ from lanterna.errors import PictureError
 from lanterna.pictures.decode import opened
 from lanterna.pictures.read import read_bytes, to_pil
 
-__all__ = ["check_writable", "read_recipe", "save", "temporary_name", "to_png_bytes"]
+__all__ = ["check_writable", "read_recipe", "save", "temporary_name", "to_jpeg_bytes", "to_png_bytes", "to_webp_bytes"]
 
 _KEY = "lanterna"
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -44,6 +44,19 @@ def to_png_bytes(picture: Tensor, recipe: Mapping[str, object] | None = None) ->
     Raises PictureError for what is not one picture in [0, 1] and for a recipe that JSON can't hold.
     """
     return _encoded(picture, "PNG", recipe, "the picture")
+
+
+def to_jpeg_bytes(picture: Tensor) -> bytes:
+    """The picture for a page, an eighth of its PNG: JPEG with all of its colour, for ascent draws edges in colour alone.
+
+    Raises PictureError for what is not one picture in [0, 1].
+    """
+    return _encoded(picture, "JPEG for pages", None, "the picture")
+
+
+def to_webp_bytes(picture: Tensor) -> bytes:
+    """The picture for a page with every 8-bit level as it is, smaller than its PNG. Raises PictureError likewise."""
+    return _encoded(picture, "exact WEBP", None, "the picture")
 
 
 def check_writable(path: str | Path) -> Path:
@@ -102,6 +115,10 @@ def _encoded(picture: Tensor, kind: str, recipe: Mapping[str, object] | None, na
             image.save(buffer, kind, pnginfo=_chunk(recipe))
         elif kind == "JPEG":
             image.save(buffer, kind, quality=95, subsampling=0)
+        elif kind == "JPEG for pages":
+            image.save(buffer, "JPEG", quality=90, subsampling=0, optimize=True)
+        elif kind == "exact WEBP":
+            image.save(buffer, "WEBP", lossless=True, quality=60)
         else:
             image.save(buffer, kind, quality=95)
     except (OSError, ValueError, SystemError) as error:

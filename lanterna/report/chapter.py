@@ -1,6 +1,6 @@
-"""What a chapter of the tour is: a title, a fragment of the page, and the numbers behind it."""
+"""What a chapter of the tour is: explanation, figure, number with control, what would refute it, how it was made, papers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +9,15 @@ from torch import Tensor
 
 from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
+from lanterna.report.how import How
+from lanterna.report.page import render
+from lanterna.report.papers import Paper
+from lanterna.report.prose import said, title
 
 if TYPE_CHECKING:
     from lanterna.report.tour import TourRecipe
 
-__all__ = ["Chapter", "ChapterKind", "Context"]
+__all__ = ["Chapter", "ChapterKind", "Context", "framed", "left_out"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Context:
     """What every chapter is given.
 
     `picture` (1, 3, H, W) is the reader's own at its own size, `small` the same at `side` x `side`; `predictions` its best
-    classes, empty where the network has none; `seconds` about how long this chapter may take.
+    classes, empty where the network has none; `seconds` about how long this chapter may take; `arch` the architecture that
+    goes with a network out of a file.
     """
 
     recipe: "TourRecipe"
@@ -31,27 +36,76 @@ class Context:
     side: int
     predictions: tuple[Prediction, ...]
     seconds: float
+    arch: str | None = None
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter, made: `numbers` are what `--json` prints for it, ready for JSON."""
+    """One chapter, made: `numbers` are what `--json` prints for it, ready for JSON.
+
+    `left_out` says why where the chapter does not apply, by the name of the reason.
+    """
 
     name: str
-    title: str
     html: Markup
     numbers: dict[str, Any] = field(default_factory=dict)
+    left_out: str | None = None
+
+    @property
+    def title(self) -> str:
+        """In English."""
+        return title(self.name)
 
 
 @dataclass(frozen=True)
 class ChapterKind:
     """How a chapter is made.
 
-    `share` is its part of the tour's time, beside those of the others. `make` gets the context and the series that its runs
-    are told to (their weights sum to the context's seconds), and gives None where the chapter does not apply.
+    `number` is its place in the lecture, None for what is beside it. `share` is its part of the tour's time, beside those
+    of the others. `make` gets the context and the series that its runs are told to (their weights sum to the context's
+    seconds), and gives None where the reader asked to stop before anything of it was there.
     """
 
     name: str
-    title: str
+    number: int | None
     share: float
     make: Callable[[Context, Series], Chapter | None]
+
+    @property
+    def title(self) -> str:
+        """In English, for bars and tables."""
+        return title(self.name)
+
+
+def framed(
+    name: str,
+    figure: Markup,
+    *,
+    values: Mapping[str, Any],
+    holds: bool | None,
+    how: Sequence[How],
+    papers: Sequence[Paper],
+    numbers: dict[str, Any],
+) -> Chapter:
+    """A chapter with all of its parts.
+
+    `values` are what its prose says; `holds` whether the measurement agrees with the lecture's claim, None where it can't
+    tell.
+    """
+    html = render(
+        "chapter.html", name=name, figure=figure, told=_teller(name, values, holds), holds=holds, how=how, papers=papers
+    )
+    return Chapter(name, html, {**numbers, "claim_holds": holds})
+
+
+def left_out(name: str, reason: str, **values: Any) -> Chapter:
+    """A chapter that does not apply, with the reason: a piece of the prose `left_out`."""
+    html = render("left_out.html", why=said("left_out", reason, "p", **values))
+    return Chapter(name, html, {"left_out": reason, **values}, reason)
+
+
+def _teller(name: str, values: Mapping[str, Any], holds: bool | None) -> Callable[[str], Markup]:
+    def told(piece: str) -> Markup:
+        return said(name, piece, **{**values, "holds": holds})
+
+    return told

@@ -14,30 +14,43 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
 
-__all__ = ["check_folder", "picture_data", "render", "write_page"]
+__all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates of `report/templates`, with what they may call."""
+    from lanterna.report.prose import both
+
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("lanterna", "report/templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["picture"] = picture_data
-    return environment
+    made.globals |= {"picture": picture_data, "both": both}
+    made.filters |= {"pct": _percent, "num": _number}
+    return made
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def _number(value: float, form: str = ".2f") -> str:
+    return format(value, form).replace("-", "\u2212")
 
 
 def render(template: str, **values: Any) -> Markup:
     """The template of that name in `report/templates`; text is escaped, what is Markup already is not."""
-    return Markup(_environment().get_template(template).render(**values))
+    return Markup(environment().get_template(template).render(**values))
 
 
-def picture_data(picture: Tensor) -> str:
-    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] as the `src` of an image."""
-    return "data:image/png;base64," + base64.b64encode(pictures_io.to_png_bytes(picture)).decode()
+def picture_data(picture: Tensor, *, exact: bool = False) -> str:
+    """A picture (1, 3, H, W) or (3, H, W) in [0, 1] as the `src` of an image; `exact` where every level counts."""
+    kind, content = ("webp", pictures_io.to_webp_bytes(picture)) if exact else ("jpeg", pictures_io.to_jpeg_bytes(picture))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def check_folder(out: str | Path) -> Path:

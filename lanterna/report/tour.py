@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
+from markupsafe import Markup
 from pydantic import Field
 from torch import Tensor
 
@@ -12,12 +14,17 @@ from lanterna import data as data_sets
 from lanterna import pictures as pictures_io
 from lanterna.errors import UnknownNameError
 from lanterna.events import Listener
-from lanterna.networks.network import LOGITS, Network, Prediction
+from lanterna.networks.learnt import neighbour_correlation
+from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
 from lanterna.recipe import Recipe
+from lanterna.report import kept
 from lanterna.report.chapter import Chapter, ChapterKind, Context
 from lanterna.report.chapters import CHAPTERS
+from lanterna.report.how import command
 from lanterna.report.page import check_folder, render, write_page
+from lanterna.report.prose import LANGUAGES, said
+from lanterna.techniques.likeness import classifies
 
 __all__ = ["Tour", "TourRecipe", "tour"]
 
@@ -43,7 +50,10 @@ class TourRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Tour:
-    """What the page shows. `stopped` where the reader asked to stop: the page then has the chapters that were finished."""
+    """What the page shows. `stopped` where the reader asked to stop: the page then has the chapters that were finished.
+
+    `kept` are the names of chapters that an earlier tour had made.
+    """
 
     recipe: TourRecipe
     page: Path
@@ -51,6 +61,7 @@ class Tour:
     chapters: tuple[Chapter, ...]
     seconds: float
     stopped: bool
+    kept: tuple[str, ...] = ()
 
 
 def _chosen(recipe: TourRecipe) -> list[ChapterKind]:
@@ -61,10 +72,14 @@ def _chosen(recipe: TourRecipe) -> list[ChapterKind]:
     return [kind for kind in CHAPTERS if not recipe.chapters or kind.name in recipe.chapters]
 
 
-def tour(recipe: TourRecipe, network: Network, out: str | Path, on_event: Listener | None = None) -> Tour:
+def tour(
+    recipe: TourRecipe, network: Network, out: str | Path, on_event: Listener | None = None, *, arch: str | None = None
+) -> Tour:
     """Make the page in the folder `out` and say what is on it.
 
-    Raises InputError, or one of its kinds, before anything is made.
+    `arch` is the architecture that goes with a network out of a file, for the commands on the page. Finished chapters are
+    kept in the cache: made again, a tour redoes those whose recipe, network, picture, data or code have changed. Raises
+    InputError, or one of its kinds, before anything is made.
     """
     begun = time.perf_counter()
     kinds = _chosen(recipe)
@@ -72,40 +87,102 @@ def tour(recipe: TourRecipe, network: Network, out: str | Path, on_event: Listen
         data_sets.load(f"folder:{recipe.pictures}")
     page = check_folder(out) / "index.html"
     picture = pictures_io.load(recipe.picture)
-    output = network.layer(LOGITS)
-    predictions = tuple(network.classify(picture, 5)[0]) if len(output.shape) == 1 and output.channels > 1 else ()
+    predictions = tuple(network.classify(picture, 5)[0]) if classifies(network) else ()
     side = min(recipe.size, *network.input_size)
     small = pictures_io.load(recipe.picture, size=(side, side))
-    context = Context(recipe, network, picture, small, side, predictions, recipe.seconds)
+    context = Context(recipe, network, picture, small, side, predictions, recipe.seconds, arch)
     series = Series(on_event, recipe.seconds)
-    shares = sum(kind.share for kind in kinds) or 1.0
-    chapters: list[Chapter] = []
-    spent = 0.0
-    for kind in kinds:
-        # What takes no time, as tables do, is there on a page that was stopped as well.
-        if series.stopped and kind.share:
-            continue
-        series.enter(kind.title)
-        seconds = recipe.seconds * kind.share / shares
-        made = kind.make(replace(context, seconds=seconds), series)
-        spent += seconds
-        series.reach(spent)
-        if made is not None:
-            chapters.append(made)
-    done = Tour(recipe, page, predictions, tuple(chapters), time.perf_counter() - begun, series.stopped)
-    write_page(page, _html(done, network, picture))
+    chapters, from_cache = _made(kinds, context, series)
+    seconds = time.perf_counter() - begun
+    done = Tour(recipe, page, predictions, tuple(chapters), seconds, series.stopped, tuple(from_cache))
+    write_page(page, _html(done, context))
     return done
 
 
-def _html(made: Tour, network: Network, picture: Tensor) -> str:
+def _made(kinds: list[ChapterKind], context: Context, series: Series) -> tuple[list[Chapter], list[str]]:
+    """The chapters, and the names of those that were kept from an earlier tour."""
+    shares = sum(kind.share for kind in kinds) or 1.0
+    surroundings = kept.surroundings(context)
+    chapters: list[Chapter] = []
+    from_cache: list[str] = []
+    spent = 0.0
+    for kind in kinds:
+        own = replace(context, seconds=context.recipe.seconds * kind.share / shares)
+        key = kept.key(kind.name, own, surroundings)
+        made = kept.find(key)
+        if made is not None:
+            from_cache.append(kind.name)
+        elif series.stopped and kind.share:
+            # What takes no time, as tables do, is there on a page that was stopped as well.
+            continue
+        else:
+            series.enter(kind.title)
+            made = kind.make(own, series)
+            if made is not None and not series.stopped:
+                kept.keep(key, made)
+        spent += own.seconds
+        series.reach(spent)
+        if made is not None:
+            chapters.append(made)
+    return chapters, from_cache
+
+
+def _command(context: Context) -> str:
+    """The command that makes this page, with every flag that is not the default."""
+    recipe, fields = context.recipe, TourRecipe.model_fields
+    flags = {
+        name: getattr(recipe, name)
+        for name in ("pictures", "depths", "units", "steps", "seconds", "size", "seed")
+        if getattr(recipe, name) != fields[name].default
+    }
+    chapters = ",".join(recipe.chapters) or None
+    return command("tour", recipe.picture, network=context.network.source, arch=context.arch, chapters=chapters, **flags)
+
+
+def _answers(network: Network) -> dict[str, int] | None:
+    """How many best classes a classifier has for how many sample photographs: one for all where nothing was learnt."""
+    if not classifies(network) or network.channels not in (1, 3):
+        return None
+    samples = pictures_io.samples_at(network.input_size)
+    with torch.no_grad():
+        best = {int(network.logits(sample.to(network.device)).argmax(1)) for sample in samples}
+    return {"pictures": len(samples), "classes": len(best)}
+
+
+def _html(made: Tour, context: Context) -> str:
+    network, longest = context.network, max(context.picture.shape[2:])
+    learnt = neighbour_correlation(network.module)
+    values = {
+        "network": network,
+        "name": Path(made.recipe.picture).name,
+        "seconds": made.seconds,
+        "kept": len(made.kept),
+        "learnt": learnt,
+        "answers": _answers(network) if learnt and not learnt.learnt else None,
+    }
+    kinds = {kind.name: kind for kind in CHAPTERS}
+
+    def words(piece: str, tag: str = "div") -> Markup:
+        return said("page", piece, tag, **values)
+
+    def titled(name: str, tag: str) -> Markup:
+        return said(name, "title", tag)
+
     return render(
         "page.html",
-        network=network,
-        recipe=made.recipe,
-        name=Path(made.recipe.picture).name,
-        photograph=pictures_io.load(made.recipe.picture, size=min(640, max(picture.shape[2:]))),
+        photograph=_photograph(made.recipe.picture, longest),
+        parameters=sum(parameter.numel() for parameter in network.module.parameters()),
         predictions=made.predictions,
-        chapters=made.chapters,
-        seconds=made.seconds,
+        chapters=[(kinds[chapter.name], chapter) for chapter in made.chapters],
+        kinds=[kinds[chapter.name] for chapter in made.chapters],
         stopped=made.stopped,
+        languages=LANGUAGES,
+        words=words,
+        titled=titled,
+        command=_command(context),
+        **values,
     )
+
+
+def _photograph(path: str, longest: int) -> Tensor:
+    return pictures_io.load(path, size=min(960, longest))

@@ -45,7 +45,7 @@ KINDS: dict[AttackName, _Kind] = {
     "pgd-linf": _Kind("2/255", 40),
     "pgd-l2": _Kind("1", 50),
     "deepfool": _Kind(None, 50),
-    "cw-l2": _Kind(None, 60),
+    "cw-l2": _Kind(None, 40),
     "noise": _Kind("2/255", 40, gradient=False),
 }
 

@@ -6,7 +6,7 @@ Their evolution took days for what the gradient does in seconds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -36,8 +36,6 @@ Encoding = Literal["pixels", "fourier", "cppn"]
 LEARNING_RATE: dict[Encoding, float] = {"pixels": 0.1, "fourier": 0.05, "cppn": 0.03}
 # What the loop aims at beyond the confidence asked for, in log odds: rounding to 8 bits takes some of it.
 _BEYOND = 0.3
-# Steps before those who are certain make room for others.
-_ROUND = 24
 # Classes that the control is made for at most.
 _CONTROLS = 4
 
@@ -54,7 +52,7 @@ class FoolNoiseRecipe(Recipe):
     ] = "pixels"
     confidence: Annotated[float, Field(gt=0, lt=1, description="how sure the network shall be")] = 0.99
     steps: Annotated[int, Field(ge=1, le=100_000, description="steps of ascent for a class at most")] = 384
-    batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time; those that are certain make room")] = 8
+    batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time")] = 8
     control: Annotated[bool, Field(description="make some for an untrained network as well")] = True
     second: Annotated[str | None, Field(description="a second network that is shown the same pictures, or none")] = None
 
@@ -152,76 +150,95 @@ class _Made:
     steps: int
 
 
+def _adam(
+    parameters: list[Tensor], lr: float, before: torch.optim.Optimizer | None, rows: Sequence[int]
+) -> torch.optim.Optimizer:
+    """Adam that goes on where `before` was, for the `rows` that are left: anew, its first steps would undo the last ones."""
+    tuner = torch.optim.Adam(parameters, lr=lr)
+    if before is not None:
+        for old, new in zip(before.param_groups[0]["params"], parameters, strict=True):
+            state = before.state[old]
+            tuner.state[new] = {"step": state["step"], **{key: state[key][rows] for key in ("exp_avg", "exp_avg_sq")}}
+    return tuner
+
+
 def _make(
     recipe: FoolNoiseRecipe, network: Network, classes: Sequence[int], listener: Listener | None
-) -> tuple[dict[int, _Made], bool]:
-    """A picture for each place in `classes`; those that are certain leave the batch and others come in. And whether it was
-    stopped."""
+) -> tuple[list[_Made], bool]:
+    """A picture for each of `classes`, in their order, as far as it came; and whether it was stopped."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    waiting, done = list(range(len(classes)))[::-1], dict[int, _Made]()
-    inside: list[int] = []
-    taken: dict[int, int] = {}
-    begun: dict[int, float] = {}
-    canvas: Canvas | None = None
-    goal = math.log(recipe.confidence / (1 - recipe.confidence)) + _BEYOND
+    made: list[_Made] = []
     stopped = listener is not None and listener(Started(len(classes), len(classes))) == STOP
-    while (waiting or inside) and not stopped:
-        new = [waiting.pop() for _ in range(min(recipe.batch - len(inside), len(waiting)))]
-        if new:
-            fresh = _canvas(recipe.encoding, len(new), network, generator)
-            with torch.no_grad():
-                begun |= dict(zip(new, _sure(network, fresh.render(), [classes[i] for i in new]), strict=True))
-            canvas = fresh if canvas is None else _joined(canvas, fresh)
-            inside += new
-        assert canvas is not None
-        many = bool(waiting)
+    for first in range(0, len(classes), recipe.batch):
+        if stopped:
+            break
+        some = classes[first : first + recipe.batch]
 
-        def listen(event: Event, many: bool = many) -> Literal["stop"] | None:
-            nonlocal stopped
-            if not isinstance(event, Stepped):
-                return None
-            if listener is not None and listener(Stepped(len(done), len(classes), event.values)) == STOP:
-                stopped = True
-                return STOP
-            certain = int((event.values > goal).sum())
-            return STOP if certain == len(event.values) or (many and certain * 2 >= len(event.values)) else None
+        def tell(done: int, values: Tensor, first: int = first) -> bool:
+            return listener is not None and listener(Stepped(first + done, len(classes), values)) == STOP
 
+        batch, stopped = _climb(recipe, network, some, generator, tell)
+        made += batch
+    if listener is not None:
+        listener(Done(len(made), stopped))
+    return made, stopped
+
+
+def _climb(
+    recipe: FoolNoiseRecipe,
+    network: Network,
+    classes: Sequence[int],
+    generator: torch.Generator,
+    tell: Callable[[int, Tensor], bool],
+) -> tuple[list[_Made], bool]:
+    """All of `classes` at once; each leaves as soon as its picture of 8 bits is certain. And whether it was stopped."""
+    canvas = _canvas(recipe.encoding, len(classes), network, generator)
+    with torch.no_grad():
+        begun = _sure(network, canvas.render(), classes)
+    goal = math.log(recipe.confidence / (1 - recipe.confidence)) + _BEYOND
+    inside, taken, stopped = list(range(len(classes))), 0, False
+    done: dict[int, _Made] = {}
+    tuner: torch.optim.Optimizer | None = None
+    rows: list[int] = []
+
+    def listen(event: Event) -> Literal["stop"] | None:
+        nonlocal stopped
+        if not isinstance(event, Stepped):
+            return None
+        stopped = tell(len(done), event.values)
+        return STOP if stopped or bool((event.values > goal).any()) else None
+
+    def resume(parameters: list[Tensor], lr: float) -> torch.optim.Optimizer:
+        nonlocal tuner
+        tuner = _adam(parameters, lr, tuner, rows)
+        return tuner
+
+    while inside and not stopped:
         ended = ascend(
             canvas,
             _log_odds([classes[i] for i in inside]),
             network,
             size=network.input_size,
-            steps=min(_ROUND, recipe.steps - max(taken.get(i, 0) for i in inside)),
+            steps=recipe.steps - taken,
             generator=generator,
             lr=LEARNING_RATE[recipe.encoding],
             jitter=Jitter.none(),
+            optimizer=resume,
             redirected_steps=0,
             on_event=listen,
         )
-        shown = rounded(ended.pictures)
-        sure = _sure(network, shown, [classes[i] for i in inside])
-        stay = []
-        for row, place in enumerate(inside):
-            taken[place] = taken.get(place, 0) + ended.steps
-            if sure[row] > recipe.confidence or taken[place] >= recipe.steps or stopped:
-                done[place] = _Made(shown[row].cpu(), sure[row], begun[place], taken[place])
-            else:
-                stay.append(row)
-        inside = [inside[row] for row in stay]
-        canvas.parameters = [one.detach()[stay].requires_grad_(True) for one in canvas.parameters]
-        if listener is not None and listener(Stepped(len(done), len(classes), torch.zeros(1))) == STOP:
-            stopped = True
-    if listener is not None:
-        listener(Done(len(done), stopped))
-    return done, stopped
-
-
-def _joined(canvas: Canvas, fresh: Canvas) -> Canvas:
-    fresh.parameters = [
-        torch.cat([old.detach(), new.detach()]).requires_grad_(True)
-        for old, new in zip(canvas.parameters, fresh.parameters, strict=True)
-    ]
-    return fresh
+        taken += ended.steps
+        last = stopped or taken >= recipe.steps
+        # Only those that may be certain are read once more.
+        asked = list(range(len(inside))) if last else (ended.trace[-1] > goal).nonzero()[:, 0].tolist()
+        shown = rounded(ended.pictures[asked])
+        for row, picture, sure in zip(asked, shown, _sure(network, shown, [classes[inside[i]] for i in asked]), strict=True):
+            if last or sure > recipe.confidence:
+                done[inside[row]] = _Made(picture.cpu(), sure, begun[inside[row]], taken)
+        rows = [row for row, place in enumerate(inside) if place not in done]
+        inside = [inside[row] for row in rows]
+        canvas.parameters = [one.detach()[rows].requires_grad_(True) for one in canvas.parameters]
+    return [done[place] for place in sorted(done)], stopped
 
 
 def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = None) -> FoolingPictures:
@@ -237,10 +254,8 @@ def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = N
     named = [list(range(count)) if name == "all" else [network.class_index(name)] for name in recipe.classes]
     classes = [index for group in named for index in group]
     second = second_network(recipe.second, network)
-    done, stopped = _make(recipe, network, classes, on_event)
-    places = sorted(done)
-    chosen = [classes[i] for i in places]
-    made = [done[i] for i in places]
+    made, stopped = _make(recipe, network, classes, on_event)
+    chosen = classes[: len(made)]
     if not made:
         raise InputError("stopped before the first picture was made; nothing to show")
     shown = torch.stack([one.picture for one in made]).expand(-1, 3, -1, -1)
@@ -252,8 +267,7 @@ def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = N
         # As many steps as the slowest of these classes needed, so that it has the same chance.
         some = chosen[:_CONTROLS]
         fair = recipe.model_copy(update={"steps": max(one.steps for one in made[: len(some)])})
-        against, _ = _make(fair, untrained(network, recipe.seed), some, None)
-        controls = [against[i] for i in sorted(against)]
+        controls, _ = _make(fair, untrained(network, recipe.seed), some, None)
     return FoolingPictures(
         recipe=recipe,
         network=network.name,

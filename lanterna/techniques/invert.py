@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.ascent import ascend
+from lanterna.ascent import Optimizer, ascend
 from lanterna.canvas import CanvasName, make_canvas
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
@@ -40,6 +40,7 @@ from lanterna.techniques.likeness import (
     ssim,
 )
 from lanterna.techniques.units import parse_size
+from lanterna.warmed import Warmed
 
 __all__ = ["Inversion", "InvertRecipe", "Recreation", "run"]
 
@@ -61,6 +62,10 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
 HISTORY = 10
+
+# The share of the steps that Adam takes before L-BFGS, and its rate: without them L-BFGS goes down into the nearest valley,
+# where colours are wrong (vgg16_hed relu2_2 of chelsea: 17.7 dB without, 22.3 dB with).
+WARM, WARM_LR = 0.25, 0.02
 
 # Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.
 FIRST = 0.01
@@ -295,11 +300,18 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         lr=1.0,
         # Nothing moves: a representation says where things are.
         jitter=Jitter.none(),
-        optimizer=partial(BatchLBFGS, history=HISTORY, first=FIRST),
+        optimizer=_optimizer(recipe),
         redirected_steps=0,
         on_event=listen,
     )
     return _measured(task, layer, result.pictures, result.trace), result.steps, result.stopped
+
+
+def _optimizer(recipe: InvertRecipe) -> Optimizer:
+    quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)
+    if recipe.prior != "fourier":
+        return quasi_newton
+    return partial(Warmed, steps=round(WARM * recipe.steps), warm_lr=WARM_LR, then=quasi_newton)
 
 
 def _measured(task: _Task, layer: str, pictures: Tensor, trace: Tensor) -> Recreation:

@@ -12,11 +12,12 @@ from torch import Tensor
 from lanterna.autoencode.experiments.bits import mosaic
 from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
+from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import noise, shuffled
 from lanterna.autoencode.workshop import Workshop
 
-__all__ = ["entropies", "make"]
+__all__ = ["entropies", "kinds_of", "make", "net_of"]
 
 
 def entropies(pictures: Tensor) -> dict[str, float]:
@@ -39,23 +40,33 @@ def entropies(pictures: Tensor) -> dict[str, float]:
     }
 
 
-def make(shop: Workshop) -> Part:
-    """Held-out error over variance, beside how many bytes the pictures hold."""
-    split, code = shop.split, middle_code(shop)
+def kinds_of(shop: Workshop) -> dict[str, tuple[Tensor, Tensor]]:
+    """Pictures to learn from and held out, by kind: the data, its pixels shuffled, and noise."""
+    split = shop.split
     train_pictures = split.train[:TRAIN]
     generator = torch.Generator().manual_seed(shop.recipe.seed + 2)
-    epochs = max(shop.recipe.epochs // 3, 1)
-    count = len(train_pictures) + len(split.held_out)
-    pure = noise(count, tuple(split.train.shape[1:]), generator)
-    kinds: dict[str, tuple[Tensor, Tensor]] = {
+    pure = noise(len(train_pictures) + len(split.held_out), tuple(split.train.shape[1:]), generator)
+    return {
         split.name: (train_pictures, split.held_out),
         "pixels shuffled": (shuffled(train_pictures, generator), shuffled(split.held_out, generator)),
         "noise": (pure[: len(train_pictures)], pure[len(train_pictures) :]),
     }
+
+
+def net_of(shop: Workshop, name: str, train: Tensor, test: Tensor) -> Autoencoder:
+    """The net that learned one of the kinds, a third as long as those of the data."""
+    epochs, code = max(shop.recipe.epochs // 3, 1), middle_code(shop)
+    augmented = name == shop.split.name
+    return shop.model(code, train_on=train, judged_on=test, epochs=epochs, augmented=augmented, name=name)
+
+
+def make(shop: Workshop) -> Part:
+    """Held-out error over variance, beside how many bytes the pictures hold."""
+    code, epochs = middle_code(shop), max(shop.recipe.epochs // 3, 1)
     lines: list[dict[str, Any]] = []
     rows: list[tuple[str, Tensor]] = []
-    for name, (train, test) in kinds.items():
-        net = shop.model(code, train_on=train, judged_on=test, epochs=epochs, augmented=name == split.name, name=name)
+    for name, (train, test) in kinds_of(shop).items():
+        net = net_of(shop, name, train, test)
         variance = float((test - train.mean(0)).square().mean())
         error = net.mse(test)
         lines.append(

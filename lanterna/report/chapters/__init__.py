@@ -1,18 +1,18 @@
-"""The chapters of the tour, in order; one file each."""
+"""The chapters of the tour in the lecture's order, one file each."""
 
 from lanterna.report.chapter import ChapterKind
-from lanterna.report.chapters import best_class, dream, fooled, invert, layers, manifold, patterns, style, units
+from lanterna.report.chapters import autoencode, best_class, dream, fooled, invert, layers, manifold, style, units
 
 __all__ = ["CHAPTERS"]
 
 CHAPTERS: tuple[ChapterKind, ...] = (
-    units.KIND,
-    patterns.KIND,
     best_class.KIND,
+    units.KIND,
     invert.KIND,
     dream.KIND,
     style.KIND,
     fooled.KIND,
     manifold.KIND,
+    autoencode.KIND,
     layers.KIND,
 )

@@ -1,30 +1,111 @@
-"""The picture of the best class, from noise and from the reader's own picture."""
+"""What the network sees in the picture: its best class, made from noise and from the picture itself."""
 
-from lanterna.networks.network import LOGITS
+from typing import Any
+
+import torch
+
+from lanterna.networks.network import LOGITS, Network
+from lanterna.networks.untrained import untrained
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
-from lanterna.report.figures import figures
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
+from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
+from lanterna.techniques.likeness import load_judge
+from lanterna.techniques.visualization import Visualization
 from lanterna.techniques.visualize import VisualizeRecipe, run
 
 __all__ = ["KIND"]
 
+# From noise, from the picture, and by an untrained copy.
+_RUNS = 3
+_LEAST_STEPS, _MOST_STEPS = 64, 256
+
+
+def _chance(network: Network, made: Visualization, index: int) -> float:
+    """How probable the class is to the network in the picture that was made."""
+    with torch.no_grad():
+        return float(network.logits(made.pictures.to(network.device)).softmax(1)[0, index])
+
+
+def _second(judge: Network | None, network: Network, made: Visualization, label: str) -> dict[str, Any] | None:
+    """What a second network with the same classes sees in the picture; None where there is none."""
+    if judge is None or judge.labels != network.labels:
+        return None
+    best = judge.classify(judge.preprocessing.fit(made.pictures.to(judge.device)), 5)[0]
+    return {
+        "network": judge.name,
+        "label": best[0].label,
+        "agrees": best[0].label == label,
+        "among_five": any(one.label == label for one in best),
+    }
+
+
+def _steps(context: Context, unit: str) -> int:
+    if context.recipe.steps is not None:
+        return context.recipe.steps
+    cost = step_cost(lambda listen: run(VisualizeRecipe(units=(unit,), steps=3), context.network, listen))
+    return fitting(context.seconds / _RUNS, cost, _LEAST_STEPS, _MOST_STEPS)
+
 
 def _make(context: Context, series: Series) -> Chapter | None:
+    network = context.network
     if not context.predictions:
-        return None
+        return left_out(KIND.name, "no_classes", network=network.name)
+    if network.channels not in (1, 3):
+        return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     best = context.predictions[0]
-    made = []
-    for start in ("noise", context.recipe.picture):
-        if series.stopped:
-            break
-        steps = {} if context.recipe.steps is None else {"steps": context.recipe.steps}
-        recipe = VisualizeRecipe(units=(f"{LOGITS}:{best.index}",), start=start, seed=context.recipe.seed, **steps)
-        made.append((start, run(recipe, context.network, series.part(context.seconds / 2))))
-    shown = [{"start": start, "figures": figures(result)} for start, result in made]
-    numbers = [{"start": start, "activation": result.activation[0], "steps": result.steps} for start, result in made]
-    html = render("best_class.html", best=best, made=shown, recipe=context.recipe, network=context.network)
-    return Chapter(KIND.name, KIND.title, html, {"class": best.label, "pictures": numbers})
+    unit = f"{LOGITS}:{best.index}"
+    steps = _steps(context, unit)
+    part = context.seconds / _RUNS
+    recipe = VisualizeRecipe(units=(unit,), steps=steps, seed=context.recipe.seed)
+    made = run(recipe, network, series.part(part))
+    from_picture = control = None
+    if not series.stopped:
+        onward = recipe.model_copy(update={"start": context.recipe.picture})
+        from_picture = run(onward, network, series.part(part))
+    if not series.stopped:
+        control = run(recipe, untrained(network, context.recipe.seed), series.part(part))
+    chance = _chance(network, made, best.index)
+    control_chance = None if control is None else _chance(network, control, best.index)
+    activation, start = made.activation[0], made.start_activation[0]
+    sample = None if made.sample_activation is None else made.sample_activation[0]
+    values = {
+        "best": best,
+        "picture": context.recipe.picture,
+        "steps": steps,
+        "activation": activation,
+        "start": start,
+        "sample": sample,
+        "chance": chance,
+        "control_chance": control_chance,
+        "second": _second(load_judge(None, network), network, made, best.label),
+    }
+    figure = render("best_class.html", made=made, from_picture=from_picture, control=control, **values)
+    numbers = {
+        "class": best.label,
+        "pictures": [
+            {"start": one.recipe.start, "activation": one.activation[0], "steps": one.steps}
+            for one in (made, from_picture)
+            if one is not None
+        ],
+        "probability": chance,
+        "untrained_probability": control_chance,
+        "start_activation": start,
+        "sample_activation": sample,
+        "second": values["second"],
+    }
+    said = command("visualize", network.source, unit, steps=steps, seed=recipe.seed, arch=context.arch)
+    return framed(
+        KIND.name,
+        figure,
+        values=values,
+        holds=activation > start and (control_chance is None or chance > control_chance),
+        how=[how(recipe, run, network, context.arch, said)],
+        papers=(papers.ERHAN, papers.SIMONYAN, papers.OLAH),
+        numbers=numbers,
+    )
 
 
-KIND = ChapterKind("best_class", "The picture of its best class", 1.0, _make)
+KIND = ChapterKind("best_class", 1, 1.0, _make)

@@ -7,7 +7,9 @@ from lanterna.errors import InputError
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import Network
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
 from lanterna.report.page import render
 from lanterna.techniques.dream import Dream, DreamRecipe, run
 from lanterna.techniques.wishes import default_layers
@@ -18,6 +20,10 @@ DEPTHS = 5
 STRENGTHS = (0.5, 1.0, 2.0)
 # The strip, a grid of three layers by three strengths whose middle column the strip has, and two controls.
 _OCTAVES = 2
+_CONTROLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("from noise", "dal rumore", {"picture": "noise"}),
+    ("untrained copy", "copia non addestrata", {"untrained": True}),
+)
 
 
 def _dream(context: Context, series: Series, weight: float, layer: str, strength: float = 1.0, **fields: Any) -> Dream:
@@ -49,10 +55,12 @@ def _depths(network: Network, count: int) -> list[str]:
     return sorted(names, key=lambda name: order[name])
 
 
-def _shown(dream: Dream, title: str) -> dict[str, Any]:
+def _shown(dream: Dream, title: str = "", italian: str = "") -> dict[str, Any]:
     return {
+        "dream": dream,
         "picture": dream.picture,
         "title": title,
+        "italian": italian or title,
         "layer": dream.wishes[0].title,
         "before": dream.start_activation[0],
         "after": dream.activation[0],
@@ -61,9 +69,10 @@ def _shown(dream: Dream, title: str) -> dict[str, Any]:
 
 
 def _make(context: Context, series: Series) -> Chapter | None:
-    if context.network.channels not in (1, 3):
-        return None
-    layers, best = _depths(context.network, DEPTHS), default_layers(context.network)[0]
+    network, recipe = context.network, context.recipe
+    if network.channels not in (1, 3):
+        return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
+    layers, best = _depths(network, DEPTHS), default_layers(network)[0]
     rows = sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
     weight = context.seconds / (len(layers) + 2 * len(rows) + 2)
     strip: list[dict[str, Any]] = []
@@ -73,25 +82,47 @@ def _make(context: Context, series: Series) -> Chapter | None:
         for layer in layers:
             if not series.stopped:
                 strip.append(_shown(_dream(context, series, weight, layer), layer))
-        for title, fields in (("from noise", {"picture": "noise"}), ("untrained copy", {"untrained": True})):
+        for title, italian, fields in _CONTROLS:
             if not series.stopped:
-                controls.append(_shown(_dream(context, series, weight, best, **fields), title))
+                controls.append(_shown(_dream(context, series, weight, best, **fields), title, italian))
         for layer in rows:
             for strength in STRENGTHS:
                 if strength == 1.0:
                     grid += [entry for entry in strip if entry["layer"] == layer][:1]
                 elif not series.stopped:
-                    grid.append(_shown(_dream(context, series, weight, layer, strength), f"{strength:g} × steps"))
+                    made = _dream(context, series, weight, layer, strength)
+                    grid.append(_shown(made, f"{strength:g} × steps", f"{strength:g} × i passi"))
     except InputError:
         # A picture of this chapter's small size holds no two octaves for a network with long strides.
         if not strip:
-            return None
+            return left_out(KIND.name, "too_small", network=network.name, side=context.side)
     if not strip:
         return None
-    html = render(
-        "dream.html", strip=strip, controls=controls, grid=grid, best=best, recipe=context.recipe, network=context.network
+    whole = next((entry for entry in strip if entry["layer"] == best), strip[-1])
+    values = {
+        "picture": recipe.picture,
+        "strip": strip,
+        "controls": controls,
+        "best": best,
+        "lowest": min(entry["factor"] for entry in strip),
+        "highest": max(entry["factor"] for entry in strip),
+        "whole": whole,
+    }
+    figure = render("dream.html", grid=grid, start=strip[0]["dream"].start, **values)
+    asked = whole["dream"].recipe
+    said = command(
+        "dream", network.source, recipe.picture, layer=asked.layers, size=asked.size, octaves=asked.octaves,
+        steps=asked.steps, seed=recipe.seed, arch=context.arch,
+    )  # fmt: skip
+    return framed(
+        KIND.name,
+        figure,
+        values=values,
+        holds=values["lowest"] > 1,
+        how=[how(asked, run, network, context.arch, said)],
+        papers=(papers.MORDVINTSEV,),
+        numbers={"dreams": _numbers(strip), "controls": _numbers(controls)},
     )
-    return Chapter(KIND.name, KIND.title, html, {"dreams": _numbers(strip), "controls": _numbers(controls)})
 
 
 def _numbers(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -101,4 +132,4 @@ def _numbers(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-KIND = ChapterKind("dream", "What it dreams", 0.6, _make)
+KIND = ChapterKind("dream", 4, 0.6, _make)

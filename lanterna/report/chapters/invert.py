@@ -1,20 +1,22 @@
 """What each layer keeps of the picture: recreations by depth, with their error, and two controls."""
 
 import statistics
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
-from lanterna.events import Event, Stepped
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
+from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.invert import InvertRecipe, run
@@ -55,31 +57,33 @@ def _steps(context: Context, layers: Sequence[str]) -> int:
     probe = InvertRecipe(
         layers=(layers[-1],), picture=context.recipe.picture, size=str(context.side), samples=1, steps=3, judge="none"
     )
-    ticks: list[float] = []
-
-    def note(event: Event) -> None:
-        if isinstance(event, Stepped):
-            ticks.append(time.perf_counter())
-
-    run(probe, context.network, note)
     # Half of the deepest layer's cost is about the mean over the layers.
-    cost = (ticks[-1] - ticks[0]) / 2 / 2 * len(layers) * _RUNS
-    return int(min(max(context.seconds / max(cost, 1e-3), _LEAST_STEPS), _MOST_STEPS))
+    cost = step_cost(lambda listen: run(probe, context.network, listen)) / 2 * len(layers) * _RUNS
+    return fitting(context.seconds, cost, _LEAST_STEPS, _MOST_STEPS)
 
 
-def _plot(made: Sequence[Recreation]) -> list[dict[str, Any]]:
-    """For each layer: its place in the plot, and its lowest, mean and highest pixel error there."""
+def _plot(made: Sequence[Recreation], blank: Inversion | None, original: Tensor) -> dict[str, Any]:
+    """Of each layer the place in the plot, its lowest, mean and highest pixel error, and the untrained copy's."""
     errors = [[_pixel_error(value) for value in one.psnr] for one in made]
-    top = max(max(values) for values in errors) or 1.0
-    across = [_WIDTH * (i + 0.5) / len(made) for i in range(len(made))]
+    control = [_pixel_error(psnr(one.pictures, original)[0]) for one in blank.recreations] if blank else []
+    top = max([max(values) for values in errors] + control) or 1.0
 
     def up(value: float) -> float:
-        return _HEIGHT * (1 - 0.95 * value / top)
+        return _HEIGHT * (1 - 0.92 * value / top)
 
-    return [
-        {"x": x, "low": up(min(values)), "mean": up(statistics.mean(values)), "high": up(max(values))}
-        for x, values in zip(across, errors, strict=True)
+    points = [
+        {
+            "layer": one.layer,
+            "x": _WIDTH * (i + 0.5) / len(made),
+            "low": up(min(values)),
+            "mean": up(statistics.mean(values)),
+            "high": up(max(values)),
+            "error": statistics.mean(values),
+            "blank": up(control[i]) if i < len(control) else None,
+        }
+        for i, (one, values) in enumerate(zip(made, errors, strict=True))
     ]
+    return {"points": points, "top": top, "top_at": up(top), "width": _WIDTH, "height": _HEIGHT}
 
 
 def _pixel_error(decibels: float) -> float:
@@ -112,11 +116,24 @@ def _control(recipe: InvertRecipe, network: Network, series: Series, weight: flo
         return None
 
 
+def _verdict(rows: Sequence[dict[str, Any]], correlation: float | None) -> dict[str, bool | None]:
+    """The three claims of the chapter: recreated from shallow layers, many pictures are the same, deeper is harder."""
+    first, last = rows[0], rows[-1]
+    spread, apart = last["numbers"]["pixel_distance"], last["numbers"]["feature_distance"]
+    return {
+        "recreated": None if first["other"] is None else first["decibels"] > first["other"]["decibels"],
+        "many": None if spread is None else spread > 0 and apart < last["numbers"]["real_feature_distance"],
+        "harder": None if correlation is None else correlation > 0.5,
+    }
+
+
 def _make(context: Context, series: Series) -> Chapter | None:
     network, recipe = context.network, context.recipe
     if network.channels not in (1, 3):
-        return None
+        return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     layers = [layer.name for layer in layers_through_depth(network, recipe.depths)]
+    if not layers:
+        return left_out(KIND.name, "no_maps", network=network.name)
     steps = _steps(context, layers)
     chosen = InvertRecipe(
         layers=tuple(layers), picture=recipe.picture, size=str(context.side), samples=SAMPLES, steps=steps, seed=recipe.seed
@@ -134,43 +151,56 @@ def _make(context: Context, series: Series) -> Chapter | None:
         elsewhere = _control(single.model_copy(update={"picture": other}), network, series, part)
     errors = [statistics.mean(_pixel_error(value) for value in one.psnr) for one in made.recreations]
     correlation = spearman(range(len(errors)), errors)
-    rows = [
+    blank_numbers = _control_numbers(blank, made)
+    blank_errors = [_pixel_error(one["decibels"]) for one in blank_numbers]
+    rows: list[dict[str, Any]] = [
         {
             "layer": one.layer,
             "numbers": _numbers(one),
             "pictures": list(one.pictures),
             "error": statistics.mean(one.feature_error),
-            "pair_error": statistics.mean(one.pair_error),
             "decibels": statistics.mean(one.psnr),
             "ssim": statistics.mean(one.ssim),
             "blank": None if blank is None else _beside(blank, i, made),
             "other": None if elsewhere is None else _beside(elsewhere, i, made),
-            "plot": place,
         }
-        for i, (one, place) in enumerate(zip(made.recreations, _plot(made.recreations), strict=True))
+        for i, one in enumerate(made.recreations)
     ]
-    html = render(
-        "invert.html",
-        rows=rows,
-        recipe=recipe,
-        network=network,
-        other=other,
-        steps=steps,
-        original=made.original,
-        judge=made.judge,
-        correlation=correlation,
-        highest=max(_pixel_error(value) for one in made.recreations for value in one.psnr),
-        width=_WIDTH,
-        height=_HEIGHT,
-    )
+    claims = _verdict(rows, correlation)
+    values = {
+        "picture": recipe.picture,
+        "rows": rows,
+        "steps": steps,
+        "other": other,
+        "judge": made.judge,
+        "correlation": correlation,
+        "blank_correlation": spearman(range(len(blank_errors)), blank_errors),
+        "better_blank": sum(row["blank"] is not None and row["blank"]["decibels"] > row["decibels"] for row in rows),
+        "claims": claims,
+    }
+    figure = render("invert.html", original=made.original, plot=_plot(made.recreations, blank, made.original), **values)
     numbers = {
         "steps": steps,
         "spearman": correlation,
         "layers": [_numbers(one) for one in made.recreations],
-        "untrained": _control_numbers(blank, made),
+        "untrained": blank_numbers,
         "other_picture": _control_numbers(elsewhere, made),
+        "claims": claims,
     }
-    return Chapter(KIND.name, KIND.title, html, numbers)
+    said = command(
+        "invert", network.source, *layers, picture=recipe.picture, samples=SAMPLES, steps=steps, size=chosen.size,
+        seed=recipe.seed, arch=context.arch,
+    )  # fmt: skip
+    known = [found for found in claims.values() if found is not None]
+    return framed(
+        KIND.name,
+        figure,
+        values=values,
+        holds=all(known) if known else None,
+        how=[how(chosen, run, network, context.arch, said)],
+        papers=(papers.MAHENDRAN, papers.HE),
+        numbers=numbers,
+    )
 
 
 def _beside(control: Inversion, index: int, made: Inversion) -> dict[str, Any] | None:
@@ -192,4 +222,4 @@ def _control_numbers(control: Inversion | None, made: Inversion) -> list[dict[st
     return [{key: value for key, value in one.items() if key != "picture"} for one in found if one is not None]
 
 
-KIND = ChapterKind("invert", "What each layer keeps of it", 2.0, _make)
+KIND = ChapterKind("invert", 3, 2.0, _make)

@@ -8,7 +8,7 @@ __all__ = ["KIND"]
 
 
 def _make(context: Context, _series: Series) -> Chapter:
-    return Chapter(KIND.name, KIND.title, render("layers.html", layers=context.network.layers()))
+    return Chapter(KIND.name, render("layers.html", layers=context.network.layers()))
 
 
-KIND = ChapterKind("layers", "The layers", 0.0, _make)
+KIND = ChapterKind("layers", None, 0.0, _make)

@@ -1,12 +1,17 @@
 """Why networks are so easily fooled: the plane and the fooling pictures of two small classifiers."""
 
+from typing import Any
+
 from lanterna.errors import MissingError
 from lanterna.manifold import figures
 from lanterna.manifold.quick import quick
 from lanterna.manifold.training import InterruptedTrainingError
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
 from lanterna.report.page import render
+from lanterna.techniques.manifold import ManifoldRecipe, run
 
 __all__ = ["KIND"]
 
@@ -16,23 +21,33 @@ def _make(context: Context, series: Series) -> Chapter | None:
     try:
         made = quick(context.recipe.seed, context.recipe.steps, (parts[0], parts[1], parts[2]))
     except MissingError as error:
-        return Chapter(
-            KIND.name, KIND.title, render("manifold_chapter.html", made=None, missing=str(error)), {"missing": str(error)}
-        )
+        return left_out(KIND.name, "missing", message=str(error))
     except InterruptedTrainingError:
         return None
-    plane = figures.planes(made.plane, made.classes, "", ("distance in the plane of the three pictures, L2", "L2"))
-    fooling = figures.fooling(made.classes, made.fooling)
     confident = {name: float(shown[2].mean()) for name, shown in made.fooling.items()}
-    numbers = {
+    numbers: dict[str, Any] = {
         "accuracy": made.accuracy,
         "plane": made.plane.numbers(),
         "fooling_confidence": confident,
         "pictures": made.pictures,
         "from_cache": made.from_cache,
     }
-    html = render("manifold_chapter.html", made=made, numbers=numbers, plane=plane, fooling=fooling)
-    return Chapter(KIND.name, KIND.title, html, numbers)
+    figure = render(
+        "manifold_chapter.html",
+        plane=figures.planes(made.plane, made.classes, "", ("distance in the plane of the three pictures, L2", "L2")),
+        fooling=figures.fooling(made.classes, made.fooling),
+    )
+    recipe = ManifoldRecipe(seed=context.recipe.seed)
+    return framed(
+        KIND.name,
+        figure,
+        values=numbers,
+        holds=numbers["plane"]["density_confident_share"] < numbers["plane"]["frontier_confident_share"]
+        and confident["discriminative"] > 0.9,
+        how=[how(recipe, run, None, None, command("manifold", seed=recipe.seed))],
+        papers=(papers.NGUYEN, papers.SCHOTT, papers.NALISNICK),
+        numbers=numbers,
+    )
 
 
-KIND = ChapterKind("manifold", "Where pictures live: the data manifold", 0.6, _make)
+KIND = ChapterKind("manifold", 7, 0.6, _make)

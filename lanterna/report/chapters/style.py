@@ -1,5 +1,7 @@
 """Style and content apart: each alone, both, and the control in which the wrong maps go together."""
 
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,11 +9,15 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
+from lanterna.moments import DISTANCES
+from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
-from lanterna.report.page import picture_data, render
-from lanterna.techniques.style_layers import default_layers
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
+from lanterna.report.page import render
+from lanterna.techniques.style_layers import default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.style_targets import moments_of
 from lanterna.techniques.stylize import run
@@ -21,13 +27,21 @@ __all__ = ["KIND", "gram_picture"]
 STYLE, SIDE = "coffee", 128
 # Below this many steps neither the one nor the other is there yet.
 LEAST_STEPS, MOST_STEPS = 20, 120
-# (title, what differs from the defaults): the four of the lecture, then the layers one by one.
-_FOUR: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("content only", {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}),
-    ("style only", {"content_weight": 0.0, "init": "noise"}),
-    ("both", {}),
-    ("both, Gram scrambled", {"scramble": True, "statistic": "gram"}),
+# (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one.
+_FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}),
+    ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
+    ("both", "entrambi", {}),
+    ("both, Gram scrambled", "entrambi, Gram rimescolata", {"scramble": True, "statistic": "gram"}),
 )
+
+
+@torch.no_grad()
+def _gram_distance(network: Network, picture: Tensor, style: Tensor, layers: Sequence[str]) -> float:
+    """How far the picture's Gram matrices are from the style's, over all layers: 0 is the same, 1 no features at all."""
+    reader = adapted(network)
+    found, target = (moments_of(reader, one, layers, None) for one in (picture, style))
+    return statistics.mean(float(DISTANCES["gram"](found[layer], target[layer])) for layer in layers)
 
 
 def gram_picture(network: Network, picture: Tensor, layer: str, channels: int = 64) -> Tensor:
@@ -45,48 +59,87 @@ def _steps(context: Context, runs: int) -> int:
     return int(min(max(context.seconds / runs / 0.25, LEAST_STEPS), MOST_STEPS))
 
 
+def _plans(layers: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
+    """The four, then style alone with more and more layers."""
+    more = [tuple(layers[: i + 1]) for i in range(len(layers))]
+    return [
+        *_FOUR,
+        *(
+            (f"style only, up to {chosen[-1]}", f"solo stile, fino a {chosen[-1]}",
+             {"content_weight": 0.0, "init": "noise", "style_layers": chosen})
+            for chosen in more
+        ),
+    ]  # fmt: skip
+
+
 def _make(context: Context, series: Series) -> Chapter | None:
-    network = context.network
+    network, recipe = context.network, context.recipe
     if network.channels != 3:
-        return None
+        return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     try:
         layers = default_layers(network).style
         network.check_size((SIDE, SIDE), layers)
     except LanternaError:
-        return None  # no maps, or too small a picture for them: there is no style to show
-    cumulative = [layers[: i + 1] for i in range(len(layers))]
-    plans = [(title, fields) for title, fields in _FOUR]
-    plans += [
-        (f"style only, up to {chosen[-1]}", {"content_weight": 0.0, "init": "noise", "style_layers": chosen})
-        for chosen in cumulative
-    ]
+        return left_out(KIND.name, "too_small", network=network.name, side=SIDE)
+    plans = _plans(layers)
     steps = _steps(context, len(plans))
-    shown = []
-    for title, fields in plans:
+    shown: list[dict[str, Any]] = []
+    style = pictures_io.load(STYLE, size=SIDE)
+    for english, italian, fields in plans:
         if series.stopped:
             break
-        recipe = StylizeRecipe.model_validate(
-            {"content": context.recipe.picture, "styles": (STYLE,), "size": str(SIDE), "steps": steps,
-             "seed": context.recipe.seed, **fields}
-        )  # fmt: skip
-        result = run(recipe, network, series.part(context.seconds / len(plans)))
-        shown.append((title, result))
-    items = [
-        {"title": title, "image": picture_data(result.picture), "losses": result.losses, "start": result.start_losses}
-        for title, result in shown
-    ]
-    style = pictures_io.load(STYLE, size=SIDE)
+        asked = StylizeRecipe.model_validate(
+            {"content": recipe.picture, "styles": (STYLE,), "size": str(SIDE), "steps": steps, "seed": recipe.seed, **fields}
+        )
+        result = run(asked, network, series.part(context.seconds / len(plans)))
+        distance = _gram_distance(network, result.picture, style, layers)
+        shown.append({"title": english, "italian": italian, "result": result, "distance": distance})
+    if len(shown) < len(_FOUR):
+        return None
+    content = pictures_io.load(recipe.picture, size=SIDE)
+    gram_layer = layers[min(1, len(layers) - 1)]
     grams = [
-        {"title": name, "image": picture_data(gram_picture(network, picture, layers[min(1, len(layers) - 1)]))}
-        for name, picture in (("the style", style), *((title, result.picture) for title, result in shown[1:4]))
+        {"title": english, "italian": italian, "picture": gram_picture(network, picture, gram_layer)}
+        for english, italian, picture in (
+            ("the style", "lo stile", style),
+            *((one["title"], one["italian"], one["result"].picture) for one in shown[1:4]),
+        )
     ]
-    html = render(
-        "style.html", style=picture_data(style), style_name=STYLE, four=items[:4], layers=items[4:], grams=grams,
-        gram_layer=layers[min(1, len(layers) - 1)], network=network, recipe=context.recipe,
-        plain=network.name.startswith("vgg"),
+    values = {
+        "picture": recipe.picture,
+        "style_name": STYLE,
+        "network": network.name,
+        "plain": is_plain(network),
+        "photograph_distance": _gram_distance(network, content, style, layers),
+        "content_distance": shown[0]["distance"],
+        "style_distance": shown[1]["distance"],
+        "both_distance": shown[2]["distance"],
+        "scrambled_distance": shown[3]["distance"],
+        "layers": len(layers),
+        "gram_layer": gram_layer,
+        "steps": steps,
+    }
+    figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
+    both = shown[2]["result"]
+    said = command(
+        "stylize", recipe.picture, STYLE, size=SIDE, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
+    )
+    return framed(
+        KIND.name,
+        figure,
+        values=values,
+        holds=shown[1]["distance"] < min(values["photograph_distance"], shown[3]["distance"]),
+        how=[how(both.recipe, run, network, context.arch, said)],
+        papers=(papers.GATYS_TEXTURE, papers.GATYS),
+        numbers={
+            "photograph_gram_distance": values["photograph_distance"],
+            "pictures": [
+                {"title": one["title"], "losses": one["result"].losses, "steps": list(one["result"].steps),
+                 "gram_distance": one["distance"]}
+                for one in shown
+            ],
+        },
     )  # fmt: skip
-    numbers = [{"title": title, "losses": result.losses, "steps": list(result.steps)} for title, result in shown]
-    return Chapter(KIND.name, KIND.title, html, {"pictures": numbers})
 
 
-KIND = ChapterKind("style", "Style and content, apart", 2.0, _make)
+KIND = ChapterKind("style", 5, 2.0, _make)

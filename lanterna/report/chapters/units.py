@@ -1,26 +1,34 @@
-"""What excites the units of a few layers through the depth, those that this picture excites most."""
+"""Hidden layers and their patterns: of units through the depth what was made, what was found, and what is seen there."""
 
-import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
-from lanterna.events import Event, Stepped
 from lanterna.networks.depths import layers_through_depth
-from lanterna.networks.network import Network
+from lanterna.networks.network import Layer, Network
 from lanterna.progress import Series
-from lanterna.report.chapter import Chapter, ChapterKind, Context
-from lanterna.report.figures import figures
+from lanterna.report import papers
+from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.how import command, how
+from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
-from lanterna.techniques.visualize import VisualizeRecipe, run
+from lanterna.report.patches import likeness, picture_of
+from lanterna.techniques.found import Patterns, UnitPatterns
+from lanterna.techniques.panels import unit_panels
+from lanterna.techniques.patterns import PatternsRecipe
+from lanterna.techniques.patterns import run as find_patterns
+from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
 
-__all__ = ["KIND", "plan_steps", "telling_units"]
+__all__ = ["KIND", "telling_units"]
 
 # Below this many steps shapes are not there yet; above, little changes.
-LEAST_STEPS, MOST_STEPS = 48, 256
+_LEAST_STEPS, _MOST_STEPS = 48, 256
+# Of the chapter's time: the pass over real pictures and the projections.
+_FOUND = 0.3
 
 
 def telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
@@ -41,53 +49,153 @@ def telling_units(network: Network, layers: Sequence[str], picture: Tensor, coun
     return telling
 
 
-def plan_steps(context: Context, layers: Sequence[str]) -> int:
-    """How many steps of all pictures fit into the chapter's seconds, from the time of a few real ones."""
+def _steps(context: Context, layers: Sequence[str], seconds: float) -> int:
+    """How many steps of all pictures fit into the seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
     cost = 0.0
     for layer in {layers[0], layers[len(layers) // 2], layers[-1]}:
-        probe = VisualizeRecipe(units=(f"{layer}:0-{context.recipe.units - 1}",), size=str(context.side), steps=2)
-        begun: list[float] = []
-
-        def note(event: Event, begun: list[float] = begun) -> None:
-            if isinstance(event, Stepped):
-                begun.append(time.perf_counter())
-
+        count = min(context.recipe.units, context.network.layer(layer).channels)
+        probe = VisualizeRecipe(units=(f"{layer}:0-{count - 1}",), size=str(context.side), steps=2)
         try:
-            run(probe, context.network, note)
+            cost += step_cost(lambda listen, probe=probe: run(probe, context.network, listen)) * len(layers) / 3  # type: ignore[misc]  # a default keeps this turn's probe
         except LanternaError:
-            continue  # a narrow layer has fewer channels than that; the others tell enough
-        cost += (begun[-1] - begun[0]) * len(layers) / 3
-    return int(min(max(context.seconds / max(cost, 1e-3), LEAST_STEPS), MOST_STEPS))
+            continue  # all of these are dead; the others tell enough
+    return fitting(seconds, cost, _LEAST_STEPS, _MOST_STEPS)
 
 
-def _make(context: Context, series: Series) -> Chapter:
+def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]]:
+    """One entry for each unit of a layer: the picture made, its numbers, and what was found, seen, and the control."""
+    panels = {} if found is None else {one.unit: (one, unit_panels(one, found)[0]) for one in found.units}
+    samples = result.sample_activation or (None,) * len(result.units)
+    shown = []
+    for picture, unit, activation, start, sample, dead in zip(
+        result.pictures, result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    ):
+        one, pictures = panels.get(unit, (None, []))
+        shown.append(
+            {
+                "picture": picture,
+                "title": unit.title,
+                "activation": activation,
+                "start": start,
+                "sample": sample,
+                "dead": dead,
+                "found": _found(one) if one else None,
+                "panels": pictures,
+            }
+        )
+    return shown
+
+
+def _found(one: UnitPatterns) -> dict[str, Any]:
+    values = [place.value for place in one.found]
+    whole = any(place.place is None for place in one.found)
+    names = list(dict.fromkeys(picture_of(place.sample) for place in one.found))
+    return {
+        "places": len(values),
+        "most": max(values, default=0.0),
+        "least": min(values, default=0.0),
+        "alike": one.alike,
+        "whole": whole,
+        "names": names[:4],
+    }
+
+
+def _alike(found: Patterns | None, layer: Layer) -> float | None:
+    """How much the projections of a layer are those of shuffled weights: the mean over its units."""
+    alike = [one.alike for one in found.units if one.unit.layer == layer.name and one.alike is not None] if found else []
+    return sum(alike) / len(alike) if alike else None
+
+
+def _make(context: Context, series: Series) -> Chapter | None:
     recipe, network = context.recipe, context.network
     layers = layers_through_depth(network, recipe.depths)
+    if not layers:
+        return left_out(KIND.name, "no_maps", network=network.name)
     names = [layer.name for layer in layers]
-    steps = plan_steps(context, names)
+    pictures_fit = network.channels in (1, 3)
+    seconds = context.seconds * (1 - _FOUND) if pictures_fit else context.seconds
+    steps = _steps(context, names, seconds)
     telling = telling_units(network, names, context.small, recipe.units)
-    rows = []
+    made: list[tuple[Layer, VisualizeRecipe, Visualization]] = []
     for layer in layers:
         if series.stopped:
             break
         units = tuple(f"{layer.name}:{unit}" for unit in telling[layer.name])
-        made = VisualizeRecipe(units=units, size=str(context.side), steps=steps, seed=recipe.seed)
-        rows.append((layer, run(made, network, series.part(context.seconds / len(layers)))))
-    numbers = [
-        {
-            "layer": layer.name,
-            "units": [unit.title for unit in result.units],
-            "activation": list(result.activation),
-            "sample_activation": result.sample_activation,
-            "steps": result.steps,
-        }
-        for layer, result in rows
+        asked = VisualizeRecipe(units=units, size=str(context.side), steps=steps, seed=recipe.seed)
+        made.append((layer, asked, run(asked, network, series.part(seconds / len(layers)))))
+    if not made:
+        return None
+    found = patterns = None
+    if pictures_fit and not series.stopped:
+        data = f"folder:{recipe.pictures}" if recipe.pictures else "samples"
+        units = tuple(f"{name}:{unit}" for name in names for unit in telling[name])
+        patterns = PatternsRecipe(units=units, data=data, steps=0, size=str(context.side), seed=recipe.seed)
+        found = find_patterns(patterns, network, series.part(context.seconds * _FOUND))
+    alike = likeness(network, found, names[-1]) if found else None
+    rows: list[dict[str, Any]] = [
+        {"layer": layer, "units": _shown(result, found), "alike": _alike(found, layer)} for layer, _, result in made
     ]
-    shown = [{"layer": layer, "figures": figures(result)} for layer, result in rows]
-    html = render("units.html", rows=shown, recipe=recipe, network=network)
-    return Chapter(KIND.name, KIND.title, html, {"layers": numbers})
+    over = [unit for row in rows for unit in row["units"] if unit["sample"] is not None and not unit["dead"]]
+    values = {
+        "picture": recipe.picture,
+        "steps": steps,
+        "first": layers[0],
+        "last": made[-1][0],
+        "units": sum(len(row["units"]) for row in rows),
+        "over": sum(unit["activation"] > unit["sample"] for unit in over),
+        "compared": len(over),
+        "likeness": alike,
+        "deepest": names[-1],
+        "found": found,
+    }
+    figure = render("units.html", rows=rows, recipe=recipe, network=network, found=found, **{"steps": steps})
+    last = made[-1][1]
+    said = command("visualize", network.source, *last.units, size=last.size, steps=steps, seed=last.seed, arch=context.arch)
+    hows = [how(last, run, network, context.arch, said)]
+    if patterns:
+        said = command(
+            "patterns", network.source, *patterns.units, data=patterns.data, steps=0, size=patterns.size, seed=patterns.seed,
+            arch=context.arch,
+        )  # fmt: skip
+        hows.append(how(patterns, find_patterns, network, context.arch, said))
+    return framed(
+        KIND.name,
+        figure,
+        values=values,
+        holds=None if alike is None else alike["within"] > alike["between"] + alike["error"],
+        how=hows,
+        papers=(papers.OLAH, papers.ZEILER, papers.SPRINGENBERG, papers.ADEBAYO),
+        numbers=_numbers(made, found, alike),
+    )
 
 
-KIND = ChapterKind("units", "What excites its units, layer by layer", 5.0, _make)
+def _numbers(
+    made: Sequence[tuple[Layer, VisualizeRecipe, Visualization]], found: Patterns | None, alike: dict[str, Any] | None
+) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        "layers": [
+            {
+                "layer": layer.name,
+                "units": [unit.title for unit in result.units],
+                "activation": list(result.activation),
+                "sample_activation": result.sample_activation,
+                "steps": result.steps,
+            }
+            for layer, _, result in made
+        ]
+    }
+    if found is not None:
+        numbers["patterns"] = {
+            "data": found.data,
+            "pictures": found.pictures,
+            "samples": found.samples,
+            "unreadable": dict(found.unreadable),
+            "likeness": alike,
+            "units": [one.numbers() for one in found.units],
+        }
+    return numbers
+
+
+KIND = ChapterKind("units", 2, 6.0, _make)

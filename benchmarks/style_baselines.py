@@ -1,0 +1,207 @@
+"""The two optimisation-based systems that `stylize` is held against, written from their descriptions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from peers import as_users_have_it
+from torch import Tensor, nn
+
+from lanterna import Network
+
+__all__ = ["CONTENT", "STYLE", "NeuralStyle", "Wasserstein"]
+
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT = "relu4_2"
+
+# Told of each step: the number of the step and the picture (1, 3, H, W) in [0, 1].
+Tell = Callable[[int, Tensor], None]
+
+
+class Maps:
+    """The module as its users have it, read by hooks: the whole of it runs, and its weights ask for gradients."""
+
+    def __init__(self, network: Network, layers: Sequence[str]) -> None:
+        self._module, self._preprocessing = as_users_have_it(network, frozen=False), network.preprocessing
+        # In place, a map that is looked at would be overwritten.
+        for part in self._module.modules():
+            if isinstance(part, nn.ReLU):
+                part.inplace = False
+        self._found: dict[str, Tensor] = {}
+        for layer in layers:
+            self._module.get_submodule(layer).register_forward_hook(self._keeper(layer))
+
+    def _keeper(self, layer: str) -> Callable[..., None]:
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            self._found[layer] = output
+
+        return keep
+
+    def __call__(self, picture: Tensor) -> dict[str, Tensor]:
+        self._found = {}
+        self._module(self._preprocessing.apply(picture))
+        return self._found
+
+
+def _gram(features: Tensor) -> Tensor:
+    rows = features[0].flatten(1)
+    return rows @ rows.T / rows.numel()
+
+
+@dataclass
+class NeuralStyle:
+    """neural-style-pt: Gatys, Ecker and Bethge 2016, with its defaults.
+
+    Content 5 x MSE at relu4_2, style 100 x MSE of Gram / (C N) at relu1_1 to relu5_1, variation 1e-3 x sum |dx| + |dy|, all
+    on values of 0 to 255; L-BFGS with a history of 100 on the free picture, from the content.
+    """
+
+    network: Network
+    content: Tensor
+    style: Tensor
+
+    def __post_init__(self) -> None:
+        self._maps = Maps(self.network, (*STYLE, CONTENT))
+        with torch.no_grad():
+            self._wanted = self._maps(self.content)[CONTENT].clone()
+            self._grams = {name: _gram(features) for name, features in self._maps(self.style).items() if name in STYLE}
+
+    def loss(self, picture: Tensor) -> Tensor:
+        """Of a picture (1, 3, H, W) in [0, 1]."""
+        found = self._maps(picture)
+        loss = 5 * F.mse_loss(found[CONTENT], self._wanted)
+        loss = loss + sum(100 * F.mse_loss(_gram(found[name]), self._grams[name]) for name in STYLE)
+        values = picture * 255
+        variation = (values[..., 1:] - values[..., :-1]).abs().sum() + (values[..., 1:, :] - values[..., :-1, :]).abs().sum()
+        return loss + 1e-3 * variation
+
+    def run(self, iterations: int, tell: Tell) -> Tensor:
+        """The picture, (1, 3, H, W) in [0, 1]."""
+        values = (self.content * 255).requires_grad_(True)
+        tuner = torch.optim.LBFGS(
+            [values],
+            lr=1.0,
+            max_iter=iterations,
+            max_eval=iterations,
+            history_size=100,
+            tolerance_change=-1,
+            tolerance_grad=-1,
+        )
+        taken = 0
+
+        def closure() -> Tensor:
+            nonlocal taken
+            tuner.zero_grad()
+            loss = self.loss(values / 255)
+            loss.backward()
+            taken += 1
+            tell(taken, values.detach().clamp(0, 255) / 255)
+            return loss
+
+        tuner.step(closure)
+        return values.detach().clamp(0, 255) / 255
+
+
+def _root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    rows = features[0].flatten(1)
+    mean = rows.mean(1)
+    centred = rows - mean[:, None]
+    # Away from singular, where the root has no slope.
+    return mean, centred @ centred.T / rows.shape[1] + 1e-4 * torch.eye(len(rows))
+
+
+def _scaled_mse(found: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error over the sum of absolute errors: its gradient has a length of about one."""
+    difference = found - wanted
+    return difference.square().sum() / (difference.abs().sum() + 1e-8)
+
+
+@dataclass
+class Wasserstein:
+    """The multi-scale method of crowsonkb/style-transfer-pytorch, with its defaults.
+
+    Content 0.015 at relu4_2; Wasserstein-2 between Gaussians of the features at relu1_1 to relu5_1, weighted 256, 64, 16, 4,
+    1 over their sum; scales that rise by the root of two from 128 px; Adam 0.02 with (0.9, 0.99), values clamped, moments
+    carried on, the picture averaged with 0.99; the first convolution pads by replication.
+    """
+
+    network: Network
+    content: Tensor
+    style: Tensor
+    tv_weight: float = 2.0
+
+    def __post_init__(self) -> None:
+        self._maps = Maps(self.network, (*STYLE, CONTENT))
+        first = next(part for part in self._maps._module.modules() if isinstance(part, nn.Conv2d))
+        first.padding_mode = "replicate"
+        first._reversed_padding_repeated_twice = [first.padding[0]] * 4  # type: ignore[index]
+        self._weights = dict(zip(STYLE, (share / 341 for share in (256, 64, 16, 4, 1)), strict=True))
+        self.aim((self.content.shape[2], self.content.shape[3]))
+
+    def aim(self, size: tuple[int, int]) -> None:
+        """Take content and style at this size."""
+        with torch.no_grad():
+            self._wanted = self._maps(_sized(self.content, size))[CONTENT].clone()
+            factor = max(size) / max(self.style.shape[2:])
+            small = (round(self.style.shape[2] * factor), round(self.style.shape[3] * factor))
+            found = self._maps(_sized(self.style, small))
+            self._targets = {}
+            for name in STYLE:
+                mean, covariance = _moments(found[name])
+                self._targets[name] = (mean, covariance, _root(covariance))
+
+    def loss(self, picture: Tensor) -> Tensor:
+        """Of a picture (1, 3, H, W) in [0, 1], at the size that was aimed at."""
+        found = self._maps(picture)
+        loss = 0.015 * _scaled_mse(found[CONTENT], self._wanted)
+        for name, weight in self._weights.items():
+            mean, covariance = _moments(found[name])
+            wanted_mean, wanted, root = self._targets[name]
+            inner = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=1e-12).sqrt().sum()
+            distance = (mean - wanted_mean).square().sum() + covariance.trace() + wanted.trace() - 2 * inner
+            loss = loss + weight * distance / len(mean)
+        padded = F.pad(picture, (0, 1, 0, 1), "replicate")
+        dx, dy = padded[..., :-1, 1:] - picture, padded[..., 1:, :-1] - picture
+        return loss + self.tv_weight * (dx.square() + dy.square()).mean()
+
+    def run(self, first: int, later: int, tell: Tell) -> Tensor:
+        """The picture, (1, 3, H, W) in [0, 1]; `first` steps at the smallest size and `later` at each larger one."""
+        whole = (self.content.shape[2], self.content.shape[3])
+        sizes = [whole]
+        while max(sizes[-1]) / 2**0.5 >= 128:
+            factor = 2 ** (-len(sizes) / 2)
+            sizes.append((round(whole[0] * factor), round(whole[1] * factor)))
+        picture, taken = _sized(self.content, sizes[-1]), 0
+        moments: tuple[Tensor, Tensor] | None = None
+        for index, size in enumerate(reversed(sizes)):
+            self.aim(size)
+            values = _sized(picture, size).clamp(0, 1).requires_grad_(True)
+            tuner = torch.optim.Adam([values], lr=0.02, betas=(0.9, 0.99))
+            if moments is not None:
+                state = {"step": torch.tensor(float(first)), "exp_avg": _sized(moments[0], size)}
+                tuner.state[values] = {**state, "exp_avg_sq": _sized(moments[1], size).clamp(min=0)}
+            average, weight = torch.zeros_like(values), 0.0
+            for _ in range(first if index == 0 else later):
+                tuner.zero_grad()
+                self.loss(values).backward()
+                tuner.step()
+                with torch.no_grad():
+                    values.clamp_(0, 1)
+                    average, weight = 0.99 * average + 0.01 * values, 0.99 * weight + 0.01
+                taken += 1
+                tell(taken, average / weight)
+            state = tuner.state[values]
+            moments, picture = (state["exp_avg"], state["exp_avg_sq"]), average / weight
+        return picture.detach().clamp(0, 1)
+
+
+def _sized(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    if picture.shape[2:] == size:
+        return picture.detach().clone()
+    return F.interpolate(picture.detach(), size, mode="bicubic", align_corners=False, antialias=True)

@@ -1,0 +1,279 @@
+"""Painting in a style: ours beside the two best optimisation-based systems, at equal loss. See benchmarks/README.md."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from step import _settle, _status
+from style_baselines import NeuralStyle, Wasserstein
+from torch import Tensor
+
+import lanterna
+from lanterna import Network, pictures
+from lanterna.events import STOP, Event, Preview
+from lanterna.moments import Moments, gram_distance, wasserstein_distance
+from lanterna.techniques.likeness import ssim
+from lanterna.techniques.stylize import StylizeRecipe, run
+
+PAIRS = (("chelsea", "coffee"), ("china", "hubble_deep_field"), ("astronaut", "flower"))
+# Layers that no contestant optimises.
+HELD_OUT_STYLE, HELD_OUT_CONTENT = ("relu1_2", "relu2_2", "relu3_2", "relu4_3"), ("relu3_2", "relu5_1")
+# Of the pictures, the border that is held against the rest, in pixels.
+BORDER = 8
+BASELINES = {"gatys": NeuralStyle, "multiscale": Wasserstein}
+
+
+@dataclass
+class Course:
+    """The loss of a run over its own time: what scoring takes does not count."""
+
+    score: Callable[[Tensor], float]
+    every: int
+    seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    _begun: float = field(default_factory=time.perf_counter)
+    _scoring: float = 0.0
+
+    def note(self, picture: Tensor) -> float:
+        """The loss of the picture now."""
+        now = time.perf_counter()
+        loss = self.score(picture)
+        self.seconds.append(now - self._begun - self._scoring)
+        self.losses.append(loss)
+        self._scoring += time.perf_counter() - now
+        return loss
+
+    def tell(self, step: int, picture: Tensor) -> None:
+        """For the baselines, which call it in each step."""
+        if step % self.every == 0:
+            self.note(picture)
+
+    def until(self, loss: float) -> float | None:
+        """Seconds until a loss was reached first."""
+        return next((at for at, value in zip(self.seconds, self.losses, strict=True) if value <= loss), None)
+
+
+def whole(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """The picture at the full size, (1, 3, H, W) in [0, 1]."""
+    if tuple(picture.shape[2:]) == size:
+        return picture.clamp(0, 1)
+    return F.interpolate(picture, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def contest(network: Network, preset: str, content: str, style: str, options: argparse.Namespace) -> dict[str, object]:
+    """The baseline to its end, then ours until it has the baseline's final loss, and to its own end."""
+    photograph, painting = pictures.load(content, size=options.size), pictures.load(style, size=options.size)
+    size = (photograph.shape[2], photograph.shape[3])
+    baseline = BASELINES[preset](network, photograph, painting)
+
+    def score(picture: Tensor) -> float:
+        with torch.no_grad():
+            return float(baseline.loss(whole(picture, size)))
+
+    theirs = Course(score, options.every)
+    if isinstance(baseline, NeuralStyle):
+        made = baseline.run(options.iterations, theirs.tell)
+    else:
+        # Its loss is that of the size it works at, so it is scored at the end only.
+        made = baseline.run(options.first, options.later, lambda _step, _picture: None)
+        theirs.note(made)
+    goal = score(made)
+    their_seconds = theirs.seconds[-1]
+    ours = Course(score, options.every)
+
+    def listen(event: Event) -> str | None:
+        if isinstance(event, Preview) and tuple(event.pictures.shape[2:]) == size and ours.note(event.pictures) <= goal:
+            return STOP if options.stop else None
+        return None
+
+    recipe = StylizeRecipe(content=content, styles=(style,), size=f"{size[0]}x{size[1]}", preset=preset)
+    found = run(recipe, network, listen, preview_every=options.every)
+    final = ours.note(found.picture)
+    reached = ours.until(goal)
+    return {
+        "preset": preset,
+        "pair": f"{content}, {style}",
+        "their_seconds": their_seconds,
+        "their_loss": goal,
+        "our_seconds": ours.seconds[-1],
+        "our_loss": final,
+        "seconds_to_their_loss": reached,
+        "ratio": None if reached is None else reached / their_seconds,
+        "theirs": quality(network, made, photograph, painting),
+        "ours": quality(network, found.picture, photograph, painting),
+        "pictures": (made, found.picture),
+    }
+
+
+def _high(picture: Tensor) -> float:
+    """Mean squared Laplacian of the luminance."""
+    kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]]).view(1, 1, 3, 3)
+    return float(F.conv2d(picture.mean(1, keepdim=True), kernel).square().mean())
+
+
+def quality(network: Network, picture: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
+    """Numbers that need no download. Distances are relative: 1 is as far as nothing."""
+    layers = [*HELD_OUT_STYLE, *HELD_OUT_CONTENT]
+    found, wanted, kept = (network.capture(one, layers) for one in (picture, style, content))
+    moments = {name: (Moments.of(found[name]), Moments.of(wanted[name])) for name in HELD_OUT_STYLE}
+    edge = torch.ones_like(picture[:, :1], dtype=torch.bool)
+    edge[..., BORDER:-BORDER, BORDER:-BORDER] = False
+    grey = picture.mean(1, keepdim=True)
+    return {
+        "gram": sum(float(gram_distance(*pair)) for pair in moments.values()) / len(moments),
+        "wasserstein": sum(float(wasserstein_distance(*pair)) for pair in moments.values()) / len(moments),
+        "content": sum(
+            float((found[name] - kept[name]).square().sum() / kept[name].square().sum()) for name in HELD_OUT_CONTENT
+        )
+        / len(HELD_OUT_CONTENT),
+        "ssim": ssim(picture.mean(1, keepdim=True), content.mean(1, keepdim=True))[0],
+        "high_frequency": _high(picture) / _high(style),
+        "border": float(grey[edge].std() / grey[~edge].std()),
+    }
+
+
+def frontier(network: Network, content: str, style: str, options: argparse.Namespace) -> list[dict[str, float]]:
+    """Held-out style and content for a sweep of the content's weight."""
+    points = []
+    for weight in options.weights:
+        recipe = StylizeRecipe(content=content, styles=(style,), size=str(options.size), content_weight=weight)
+        photograph = pictures.load(content, size=options.size)
+        numbers = quality(network, run(recipe, network).picture, photograph, pictures.load(style, size=options.size))
+        points.append({"content_weight": weight, **numbers})
+    return points
+
+
+def plot(points: list[dict[str, float]], file: Path) -> None:
+    """The frontier as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 4), dpi=120)
+    axes.plot([point["content"] for point in points], [point["wasserstein"] for point in points], "o-", color="#b4541a")
+    for point in points:
+        at = (point["content"], point["wasserstein"])
+        axes.annotate(f"{point['content_weight']:g}", at, xytext=(5, 5), textcoords="offset points")
+    axes.set(xlabel="distance to the content, held-out layers", ylabel="distance to the style, held-out layers")
+    figure.tight_layout()
+    figure.savefig(file)
+
+
+# -- memory --------------------------------------------------------------------------------------------------------------
+
+
+def measure_memory(contestant: str, size: int, steps: int) -> float:
+    """MB by which the peak of a few steps exceeds the process with the network. For a process of its own."""
+    network = lanterna.load("vgg16_hed")
+    _settle()
+    start = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    if contestant in BASELINES:
+        content, style = (pictures.load(name, size=(size, size)) for name in PAIRS[0])
+        baseline = BASELINES[contestant](network, content, style)
+        if isinstance(baseline, NeuralStyle):
+            baseline.run(steps, lambda _step, _picture: None)
+        else:
+            values = content.clone().requires_grad_(True)
+            tuner = torch.optim.Adam([values], lr=0.02)
+            for _ in range(steps):
+                tuner.zero_grad()
+                baseline.loss(values).backward()
+                tuner.step()
+    else:
+        preset = contestant.removeprefix("lanterna ")
+        recipe = StylizeRecipe(
+            content=PAIRS[0][0],
+            styles=(PAIRS[0][1],),
+            size=f"{size}x{size}",
+            preset=preset,
+            steps=steps,  # type: ignore[arg-type]
+        )
+        run(recipe, network)
+    return (_status("VmHWM") - start) / 1e6
+
+
+def memory(contestant: str, size: int, steps: int) -> float:
+    command = [sys.executable, __file__, "--memory-of", contestant, str(size), str(steps)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="*", default=["speed", "memory", "frontier"])
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of pictures")
+    parser.add_argument("--presets", nargs="*", default=list(BASELINES))
+    parser.add_argument("--iterations", type=int, default=1000, help="evaluations of neural-style")
+    parser.add_argument("--first", type=int, default=1000, help="steps of the multi-scale method at its smallest size")
+    parser.add_argument("--later", type=int, default=500, help="and at each larger one")
+    parser.add_argument("--every", type=int, default=5, help="steps between two scores")
+    parser.add_argument("--stop", action="store_true", help="end ours when it has the baseline's loss")
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.002, 0.006, 0.02, 0.06, 0.2])
+    parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
+    parser.add_argument("--out", type=Path, help="a folder for the pictures")
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    parser.add_argument("--memory-of", nargs=3, metavar=("CONTESTANT", "SIZE", "STEPS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        contestant, size, steps = options.memory_of
+        print(measure_memory(contestant, int(size), int(steps)))
+        return
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    network = lanterna.load("vgg16_hed")
+    report: dict[str, object] = {}
+    if "speed" in options.parts:
+        rows = []
+        print("| preset, pair | their s | their loss | ours: s, loss | s to their loss | ratio |\n|---|--:|--:|--:|--:|--:|")
+        for content, style in PAIRS[: options.pairs]:
+            for preset in options.presets:
+                row = contest(network, preset, content, style, options)
+                theirs, ours = row.pop("pictures")  # type: ignore[misc]
+                if options.out:
+                    pictures.save(
+                        pictures.sheet([theirs, ours], ["the baseline", "lanterna"], columns=2),
+                        options.out / f"{preset}-{content}-{style}.png",
+                    )
+                rows.append(row)
+                reached, ratio = row["seconds_to_their_loss"], row["ratio"]
+                print(
+                    f"| {preset}, {row['pair']} | {row['their_seconds']:.0f} | {row['their_loss']:.4g} "
+                    f"| {row['our_seconds']:.0f}, {row['our_loss']:.4g} "
+                    f"| {'never' if reached is None else f'{reached:.0f}'} | {'' if ratio is None else f'{ratio:.2f}'} |",
+                    flush=True,
+                )
+        print("\n| preset, pair | who | " + " | ".join(rows[0]["ours"]) + " |\n|---|---|" + "--:|" * len(rows[0]["ours"]))
+        for row in rows:
+            for who in ("theirs", "ours"):
+                print(f"| {row['preset']}, {row['pair']} | {who} | {' | '.join(f'{v:.3f}' for v in row[who].values())} |")  # type: ignore[attr-defined]
+        report["speed"] = rows
+    if "memory" in options.parts:
+        found = {
+            f"{name} {size}": memory(name, size, 20 if name.endswith("gatys") else 2)
+            for size in options.memory_sizes
+            for name in ("gatys", "lanterna gatys", "multiscale", "lanterna multiscale")
+        }
+        print("\n" + "\n".join(f"{name}: {value:.0f} MB" for name, value in found.items()))
+        report["memory"] = found
+    if "frontier" in options.parts:
+        points = frontier(network, *PAIRS[0], options)
+        for point in points:
+            print({name: round(value, 4) for name, value in point.items()})
+        report["frontier"] = points
+        if options.out:
+            plot(points, options.out / "frontier.png")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

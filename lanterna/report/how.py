@@ -1,0 +1,66 @@
+"""How a figure was made, so that a reader can make it again: the command, the Python that does the same, the parameters."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lanterna.networks.network import Network
+from lanterna.recipe import Recipe
+
+__all__ = ["How", "command", "how"]
+
+_NOT_ASKED = ("technique", "schema_version")
+
+
+@dataclass(frozen=True)
+class How:
+    """One run: a shell command, a Python program, and every parameter with its value."""
+
+    command: str
+    python: str
+    parameters: Mapping[str, str]
+
+
+def command(*words: str, **flags: Any) -> str:
+    """A command of `lanterna`: None is not said, True is the flag alone, a tuple says the flag for each value.
+
+    >>> command("dream", "vgg16_hed", "my cat.jpg", layer=("relu4_1",), steps=10)
+    "lanterna dream vgg16_hed 'my cat.jpg' --layer relu4_1 --steps 10"
+    """
+    parts = ["lanterna", *words]
+    for name, value in flags.items():
+        flag = "--" + name.strip("_").replace("_", "-")
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is True:
+                parts.append(flag)
+            elif one is not None and one is not False:
+                parts += [flag, str(one)]
+    return shlex.join(parts)
+
+
+def how(recipe: Recipe, run: Callable[..., Any], network: Network | None, arch: str | None, said: str) -> How:
+    """How `run(recipe, network)` is had from the shell, by `said`, and from Python; without a network where it needs none."""
+    given = {
+        name: getattr(recipe, name)
+        for name, about in type(recipe).model_fields.items()
+        if name not in _NOT_ASKED and getattr(recipe, name) != about.default
+    }
+    kind, homes = type(recipe).__name__, (type(recipe).__module__, run.__module__)
+    imports = (
+        [f"from {homes[0]} import {kind}, {run.__name__}"]
+        if homes[0] == homes[1]
+        else [f"from {homes[0]} import {kind}", f"from {homes[1]} import {run.__name__}"]
+    )
+    lines = ["import lanterna", *sorted(imports), ""] if network else [*sorted(imports), ""]
+    if network:
+        also = f", arch={arch!r}" if arch else ""
+        lines.append(f"network = lanterna.load({network.source!r}{also})")
+    lines += [f"recipe = {kind}(", *(f"    {name}={value!r}," for name, value in given.items()), ")"]
+    lines.append(f"made = {run.__name__}(recipe, network)" if network else f"made = {run.__name__}(recipe)")
+    values = recipe.model_dump(mode="json", exclude=set(_NOT_ASKED), exclude_none=True)
+    return How(said, "\n".join(lines), {name: _shown(value) for name, value in values.items()})
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

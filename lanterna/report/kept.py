@@ -1,0 +1,90 @@
+"""Finished chapters, kept by a hash of all that decides them: a tour made again redoes only what has changed."""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import torch
+from markupsafe import Markup
+
+import lanterna
+from lanterna import data as data_sets
+from lanterna import pictures as pictures_io
+from lanterna.networks import wheels
+from lanterna.networks.builtin import BUILTIN, DATA_FILES
+from lanterna.networks.checkpoints import state_digest
+from lanterna.networks.wheels import cache_dir, replace_file
+from lanterna.report.chapter import Chapter, Context
+
+__all__ = ["find", "keep", "key", "surroundings"]
+
+# Chapters are half a megabyte each; the oldest go first.
+_MOST = 80
+
+
+@cache
+def _package() -> str:
+    """The version and, for whoever changes the code, its content."""
+    digest = hashlib.sha256(lanterna.__version__.encode())
+    root = Path(lanterna.__file__).parent
+    for file in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".html", ".css", ".js", ".json")):
+        digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def surroundings(context: Context) -> str:
+    """What all chapters of a tour depend on: package, network, picture, data, and which optional files are here."""
+    network, recipe = context.network, context.recipe
+    files = [file for entry in BUILTIN for file in entry.wheel_files] + [entry.wheel_file for entry in DATA_FILES]
+    said = {
+        "package": _package(),
+        "torch": torch.__version__,
+        "network": [network.name, network.source, context.arch, network.weights_sha256 or state_digest(network.module)],
+        "architecture": hashlib.sha256(repr(network.module).encode()).hexdigest(),
+        "preprocessing": repr(network.preprocessing),
+        "labels": network.labels,
+        "picture": pictures_io.digest(recipe.picture),
+        "data": data_sets.load(f"folder:{recipe.pictures}").fingerprint if recipe.pictures else None,
+        "here": [file.name for file in files if wheels.find(file) is not None],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key(name: str, context: Context, surrounding: str) -> str:
+    """The hash for one chapter, whose seconds are the context's."""
+    recipe = context.recipe.model_dump(mode="json", exclude={"chapters", "seconds"})
+    said = json.dumps([name, recipe, round(context.seconds, 3), context.side, surrounding], sort_keys=True)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def find(name: str) -> Chapter | None:
+    """The chapter kept under a key; None where there is none, or it is damaged."""
+    path = _folder() / f"{name}.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        chapter = Chapter(found["name"], Markup(found["html"]), found["numbers"], found["left_out"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        # Half a disk, another program's file: it is made anew and replaced.
+        return None
+    with suppress(OSError):
+        os.utime(path)  # used again, so not among the oldest; in a cache that only reads it stays as it is
+    return chapter
+
+
+def keep(name: str, chapter: Chapter) -> None:
+    """Keep a finished chapter. A cache that can't be written costs time the next time, and is no reason to fail."""
+    text = json.dumps({"name": chapter.name, "html": chapter.html, "numbers": chapter.numbers, "left_out": chapter.left_out})
+    with suppress(OSError):
+        replace_file(_folder() / f"{name}.json", [text.encode("utf-8", "surrogatepass")])
+        kept = sorted(_folder().glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-_MOST]:
+            path.unlink()
+
+
+def _folder() -> Path:
+    return cache_dir() / "tour"
