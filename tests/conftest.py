@@ -14,6 +14,7 @@ from lanterna.cli import main
 from lanterna.manifold import training
 from lanterna.networks import builtin, wheels
 from lanterna.patterns import store
+from lanterna.report import kept
 
 torch.set_num_threads(2)
 
@@ -42,7 +43,7 @@ def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         place[:] = place or [tmp_path_factory.mktemp("cache")]
         return Path(os.environ["LANTERNA_CACHE"]) if "LANTERNA_CACHE" in os.environ else place[0]
 
-    for module in (store, training, workshop):
+    for module in (store, training, workshop, kept):
         monkeypatch.setattr(module, "cache_dir", scans)
 
 
