@@ -19,6 +19,8 @@ from lanterna.techniques.zoom import ZoomRecipe, frames_folder, remove_frames
 
 __all__ = ["again", "dream"]
 
+_FPS = 25
+
 
 def _help(field: str) -> str:
     return field_help(ZoomRecipe if field.startswith("zoom") else DreamRecipe, field)
@@ -49,7 +51,7 @@ def dream(
     zoom_rotate: Annotated[float | None, Parameter(help=_help("zoom_rotate"))] = None,
     zoom_right: Annotated[float | None, Parameter(help=_help("zoom_right"))] = None,
     zoom_down: Annotated[float | None, Parameter(help=_help("zoom_down"))] = None,
-    fps: Annotated[int, Parameter(help="frames a second of the film")] = 25,
+    fps: Annotated[int | None, Parameter(help=f"frames a second of the film [{_FPS}]")] = None,
     keep_frames: Annotated[bool, Parameter(negative=(), help="keep the film's frames in NAME.frames")] = False,
     out: Annotated[Path | None, Parameter(help="the PNG to write [dream.png], or the .mp4 or .gif with --zoom")] = None,
     recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
@@ -69,6 +71,7 @@ def dream(
     moving = {"zoom_factor": zoom_factor, "zoom_rotate": zoom_rotate, "zoom_right": zoom_right, "zoom_down": zoom_down}
     if zoom is None:
         given = [name for name, value in moving.items() if value is not None] + ["keep_frames"] * keep_frames
+        given += [] if fps is None else ["fps"]
         if given:
             raise InputError(f"--{given[0].replace('_', '-')} goes with --zoom FRAMES")
         target = out or Path("dream.png")
@@ -77,6 +80,7 @@ def dream(
         chosen = make_recipe(DreamRecipe, recipe, fields)
         pictures.check_writable(target)
         return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
+    fps = _FPS if fps is None else fps
     if not 1 <= fps <= 100:
         raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
     film = make_recipe(ZoomRecipe, recipe, {**fields, "zoom": zoom, **moving})

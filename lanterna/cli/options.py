@@ -105,7 +105,7 @@ def readable(error: ValidationError) -> str:
             continue
         flag = {
             "start": "--from",
-            "units": "UNIT",
+            "units": "--units" if error.title == "TourRecipe" else "UNIT",
             "layers": "--layer",
             "picture": "PICTURE",
             "styles": "STYLE",
