@@ -1,6 +1,5 @@
 """What a person gets wrong in the first hour: each ends in one line that says what to do, and leaves nothing behind."""
 
-import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,9 @@ import pytest
 from lanterna import networks, pictures
 from lanterna.errors import InputError, PictureError
 from lanterna.networks.wheels import replace_file
+
+# The limit that stands for a full disk is not there on Windows.
+resource = pytest.importorskip("resource")
 
 Run = Callable[..., SimpleNamespace]
 TINY = "python:tiny:make"
