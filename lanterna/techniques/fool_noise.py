@@ -7,7 +7,7 @@ Their evolution took days for what the gradient does in seconds.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -36,6 +36,8 @@ Encoding = Literal["pixels", "fourier", "cppn"]
 LEARNING_RATE: dict[Encoding, float] = {"pixels": 0.1, "fourier": 0.05, "cppn": 0.03}
 # What the loop aims at beyond the confidence asked for, in log odds: rounding to 8 bits takes some of it.
 _BEYOND = 0.3
+# Steps of one try: a pattern whose colours are at their ends has no gradient left, and finds none by going on.
+_TRY: dict[Encoding, int] = {"cppn": 96}
 # Classes that the control is made for at most.
 _CONTROLS = 4
 
@@ -177,17 +179,40 @@ def _make(
         def tell(done: int, values: Tensor, first: int = first) -> bool:
             return listener is not None and listener(Stepped(first + done, len(classes), values)) == STOP
 
-        batch, stopped = _climb(recipe, network, some, generator, tell)
+        batch, stopped = _persist(recipe, network, some, generator, tell)
         made += batch
     if listener is not None:
         listener(Done(len(made), stopped))
     return made, stopped
 
 
+def _persist(
+    recipe: FoolNoiseRecipe,
+    network: Network,
+    classes: Sequence[int],
+    generator: torch.Generator,
+    tell: Callable[[int, Tensor], bool],
+) -> tuple[list[_Made], bool]:
+    """All of `classes`, those that got stuck begun anew from other noise while steps are left; and whether it was stopped."""
+    most = _TRY.get(recipe.encoding, recipe.steps)
+    best: dict[int, _Made] = {}
+    waiting, spent, stopped = list(range(len(classes))), 0, False
+    while waiting and spent < recipe.steps and not stopped:
+        steps = min(most, recipe.steps - spent)
+        made, stopped = _climb(recipe, network, [classes[place] for place in waiting], steps, generator, tell)
+        for place, one in zip(waiting, made, strict=True):
+            better = one if place not in best or one.confidence > best[place].confidence else best[place]
+            best[place] = replace(better, steps=spent + one.steps)
+        waiting = [place for place in waiting if best[place].confidence <= recipe.confidence]
+        spent += steps
+    return [best[place] for place in sorted(best)], stopped
+
+
 def _climb(
     recipe: FoolNoiseRecipe,
     network: Network,
     classes: Sequence[int],
+    steps: int,
     generator: torch.Generator,
     tell: Callable[[int, Tensor], bool],
 ) -> tuple[list[_Made], bool]:
@@ -219,7 +244,7 @@ def _climb(
             _log_odds([classes[i] for i in inside]),
             network,
             size=network.input_size,
-            steps=recipe.steps - taken,
+            steps=steps - taken,
             generator=generator,
             lr=LEARNING_RATE[recipe.encoding],
             jitter=Jitter.none(),
@@ -228,7 +253,7 @@ def _climb(
             on_event=listen,
         )
         taken += ended.steps
-        last = stopped or taken >= recipe.steps
+        last = stopped or taken >= steps
         # Only those that may be certain are read once more.
         asked = list(range(len(inside))) if last else (ended.trace[-1] > goal).nonzero()[:, 0].tolist()
         shown = rounded(ended.pictures[asked])
