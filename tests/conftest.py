@@ -12,6 +12,7 @@ from lanterna import networks
 from lanterna.cli import main
 from lanterna.networks import builtin, wheels
 from lanterna.patterns import store
+from lanterna.report import kept
 
 torch.set_num_threads(2)
 
@@ -33,7 +34,7 @@ def vgg16_hed() -> networks.Network:
 
 @pytest.fixture(autouse=True)
 def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scans of data go to a folder of the test's own, and never to the user's cache."""
+    """Scans of data, and chapters of tours, go to a folder of the test's own, and never to the user's cache."""
     place: list[Path] = []
 
     def scans() -> Path:
@@ -41,6 +42,7 @@ def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         return Path(os.environ["LANTERNA_CACHE"]) if "LANTERNA_CACHE" in os.environ else place[0]
 
     monkeypatch.setattr(store, "cache_dir", scans)
+    monkeypatch.setattr(kept, "cache_dir", scans)
 
 
 @pytest.fixture
