@@ -177,10 +177,10 @@ def test_arrows_go_from_chapter_to_chapter(page: Any) -> None:
     page.emulate_media(reduced_motion="reduce")
     for name in CHAPTERS[:3]:
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(f"document.activeElement.id === '{name}'")
-        page.wait_for_function(f"document.querySelector('.bar [aria-current]')?.dataset.chapter === '{name}'")
+        sync_api.expect(page.locator(f"#{name}")).to_be_focused()
+        sync_api.expect(page.locator(".bar [aria-current]")).to_have_attribute("data-chapter", name)
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"document.activeElement.id === '{CHAPTERS[1]}'")
+    sync_api.expect(page.locator(f"#{CHAPTERS[1]}")).to_be_focused()
 
 
 def test_the_bar_leads_to_every_chapter(page: Any) -> None:

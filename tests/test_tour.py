@@ -121,7 +121,7 @@ def test_stopping_keeps_what_is_finished(tmp_path: Path) -> None:
     assert "stopped early" in made.page.read_text(encoding="utf-8")
     # What was finished is not made again; what was cut off is.
     again = tour(recipe, tiny.network(), tmp_path)
-    assert again.kept == ("best_class", "layers") and not again.stopped
+    assert again.kept == ("best_class",) and not again.stopped
     assert [chapter.name for chapter in again.chapters] == list(recipe.chapters)
 
 
