@@ -13,6 +13,7 @@ tour: $(VENV)/.installed
 	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(CHAPTERS),--chapters "$(CHAPTERS)") --network "$(NETWORK)" --out "$(OUT)"
 
 test: $(VENV)/.installed-dev
+	scripts/install_chromium.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

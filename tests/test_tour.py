@@ -28,12 +28,13 @@ def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chapter of the manifold trains on digits, where they are here; it has tests of its own."""
+    """The chapters of the manifold and of autoencoders train on digits, where they are here."""
 
     def missing(*_arguments: object) -> None:
         raise MissingError("the digits are not fetched")
 
     monkeypatch.setattr("lanterna.report.chapters.manifold.quick", missing)
+    monkeypatch.setattr("lanterna.report.chapters.autoencode.quick", missing)
 
 
 class _Page(HTMLParser):
@@ -41,13 +42,15 @@ class _Page(HTMLParser):
         super().__init__()
         self.images: list[dict[str, str | None]] = []
         self.links: list[str] = []
+        self.sources: list[str] = []
         self.words = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "img":
             self.images.append(dict(attrs))
-        self.links += [value for name, value in attrs if name in ("href", "src") and value]
+        self.sources += [value for name, value in attrs if name == "src" and value]
+        self.links += [value for name, value in attrs if name == "href" and value]
 
     def handle_data(self, data: str) -> None:
         self.words += data
@@ -56,33 +59,45 @@ class _Page(HTMLParser):
 def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
     made = tour(TourRecipe(**SHORT), tiny.network(), tmp_path / "new" / "folder")
     page = _Page(made.page.read_text(encoding="utf-8"))
-    # The photograph, two layers of two units, and the class from noise and from the photograph.
-    assert len(page.images) == 1 + 2 * 2 + 2
-    assert all(link.startswith(("data:image/jpeg;base64,", "data:image/webp;base64,")) for link in page.links)
-    assert all(image["alt"] for image in page.images)
+    # The photograph; of two layers two units made, found, seen and the control; the class from noise, from the photograph and
+    # by an untrained copy; and the frame that enlarges any of them.
+    assert len(page.images) == 1 + 2 * 2 * 4 + 3 + 1
+    assert all(source.startswith(("data:image/jpeg;base64,", "data:image/webp;base64,")) for source in page.sources)
+    # Papers are named, never fetched.
+    assert all(link.startswith(("#", "https://")) for link in page.links)
+    assert all(image["alt"] and image["data-alt-it"] for image in page.images[:-1])
     for prediction in made.predictions:
         assert prediction.label in page.words
     assert len(made.predictions) == 5
     for layer in tiny.network().layers():
         assert layer.name in page.words and layer.kind in page.words
-    for row in made.chapters[0].numbers["layers"]:
+    for row in made.chapters[1].numbers["layers"]:
         for activation in row["activation"]:
-            assert f"activation {activation:.2f}" in page.words
+            assert f" {activation:.2f}, " in page.words.replace("\u2212", "-")
     assert [path.name for path in made.page.parent.iterdir()] == ["index.html"]
 
 
 def test_text_of_the_user_is_escaped(tmp_path: Path) -> None:
     network = tiny.network()
     network.name = "<script>alert(1)</script>"
-    made = tour(TourRecipe(**QUICK), network, tmp_path)
-    assert "<script>" not in made.page.read_text(encoding="utf-8")
+    made = tour(TourRecipe(**SHORT), network, tmp_path)
+    text = made.page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
 
 
 def test_a_network_without_classes_has_its_layers_shown(tmp_path: Path) -> None:
     features = Network.wrap(tiny.module()[:4], name="features", preprocessing=Preprocessing(size=(32, 32)))
     made = tour(TourRecipe(**SHORT), features, tmp_path)
-    assert made.predictions == () and [chapter.name for chapter in made.chapters] == ["units", "layers"]
-    assert len(_Page(made.page.read_text(encoding="utf-8")).images) == 1 + 2 * 2
+    assert made.predictions == ()
+    assert [(chapter.name, chapter.left_out) for chapter in made.chapters] == [
+        ("best_class", "no_classes"),
+        ("units", None),
+        ("layers", None),
+    ]
+    page = _Page(made.page.read_text(encoding="utf-8"))
+    assert len(page.images) == 1 + 2 * 2 * 4 + 1
+    assert "features gives maps and no classes, and this chapter asks for one" in page.words
+    assert "features dà mappe e non classi" in page.words
 
 
 def test_one_bar_for_all_runs(tmp_path: Path) -> None:
@@ -98,16 +113,20 @@ def test_one_bar_for_all_runs(tmp_path: Path) -> None:
 
 def test_stopping_keeps_what_is_finished(tmp_path: Path) -> None:
     def stop_half_way(event: Event) -> str | None:
-        return STOP if isinstance(event, Stepped) and event.step > 500 else None
+        return STOP if isinstance(event, Stepped) and event.step > 700 else None
 
-    made = tour(TourRecipe(**SHORT), tiny.network(), tmp_path, stop_half_way)
-    assert made.stopped and [chapter.name for chapter in made.chapters] == ["units", "layers"]
-    assert len(made.chapters[0].numbers["layers"]) == 2
+    recipe = TourRecipe(**{**SHORT, "chapters": ("best_class", "invert", "dream", "layers")})
+    made = tour(recipe, tiny.network(), tmp_path, stop_half_way)
+    assert made.stopped and [chapter.name for chapter in made.chapters] == ["best_class", "invert", "layers"]
     assert "stopped early" in made.page.read_text(encoding="utf-8")
+    # What was finished is not made again; what was cut off is.
+    again = tour(recipe, tiny.network(), tmp_path)
+    assert again.kept == ("best_class",) and not again.stopped
+    assert [chapter.name for chapter in again.chapters] == list(recipe.chapters)
 
 
 def test_steps_follow_from_the_seconds(tmp_path: Path) -> None:
-    recipe = {**SHORT, "steps": None}
+    recipe = {**SHORT, "steps": None, "units": 1, "depths": 1, "chapters": ("units",)}
     short = tour(TourRecipe(**recipe, seconds=1e-6), tiny.network(), tmp_path)
     long = tour(TourRecipe(**recipe, seconds=3600), tiny.network(), tmp_path)
     assert short.chapters[0].numbers["layers"][0]["steps"] == 48
@@ -148,23 +167,23 @@ def test_chapters_by_name(lanterna, folder: Path) -> None:
     assert wrong.code == 2 and "did you mean 'units'" in wrong.err and not (folder / "other").exists()
 
 
-def test_the_chapter_of_patterns_shows_made_found_and_seen(tmp_path: Path) -> None:
-    made = tour(TourRecipe(**{**QUICK, "chapters": ("patterns",)}), tiny.network(), tmp_path)
+def test_units_are_shown_made_found_and_seen(tmp_path: Path) -> None:
+    made = tour(TourRecipe(**{**QUICK, "chapters": ("units",)}), tiny.network(), tmp_path)
     (chapter,) = made.chapters
     page = _Page(made.page.read_text(encoding="utf-8"))
     # The photograph, and for two layers of two units: made, found, seen, and the control.
-    assert len(page.images) == 1 + 2 * 2 * 4
-    assert chapter.numbers["pictures"] == 2 and len(chapter.numbers["units"]) == 4
+    assert len(page.images) == 1 + 2 * 2 * 4 + 1
+    assert chapter.numbers["patterns"]["pictures"] == 2 and len(chapter.numbers["patterns"]["units"]) == 4
     assert "crops of them at several scales count as data" in page.words
 
 
-def test_the_chapter_of_patterns_looks_in_a_folder_of_the_readers(tmp_path: Path) -> None:
+def test_units_are_looked_for_in_a_folder_of_the_readers(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for name in ("one", "two"):
         save(torch.rand(1, 3, 50, 60), tmp_path / "mine" / f"{name}.png")
-    recipe = {**QUICK, "chapters": ("patterns",), "pictures": str(tmp_path / "mine")}
+    recipe = {**QUICK, "chapters": ("units",), "pictures": str(tmp_path / "mine")}
     made = tour(TourRecipe(**recipe), tiny.network(), tmp_path / "page")
-    assert made.chapters[0].numbers["pictures"] == 2
+    assert made.chapters[0].numbers["patterns"]["pictures"] == 2
     with pytest.raises(InputError, match="there is no folder"):
         tour(TourRecipe(**{**recipe, "pictures": str(tmp_path / "nowhere")}), tiny.network(), tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from torch import Tensor
 
+from lanterna.networks.learnt import Learnt
 from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
 from lanterna.report.how import How
@@ -26,7 +27,7 @@ class Context:
 
     `picture` (1, 3, H, W) is the reader's own at its own size, `small` the same at `side` x `side`; `predictions` its best
     classes, empty where the network has none; `seconds` about how long this chapter may take; `arch` the architecture that
-    goes with a network out of a file.
+    goes with a network out of a file; `learnt` what its kernels tell of learning.
     """
 
     recipe: "TourRecipe"
@@ -37,6 +38,12 @@ class Context:
     predictions: tuple[Prediction, ...]
     seconds: float
     arch: str | None = None
+    learnt: Learnt | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights are no others than chance gives."""
+        return self.learnt is not None and not self.learnt.learnt
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,22 @@ def framed(
     how: Sequence[How],
     papers: Sequence[Paper],
     numbers: dict[str, Any],
+    random: bool = False,
 ) -> Chapter:
     """A chapter with all of its parts.
 
     `values` are what its prose says; `holds` whether the measurement agrees with the lecture's claim, None where it can't
-    tell.
+    tell; `random` whether the network has learnt nothing, which is then said beside the verdict.
     """
     html = render(
-        "chapter.html", name=name, figure=figure, told=_teller(name, values, holds), holds=holds, how=how, papers=papers
+        "chapter.html",
+        name=name,
+        figure=figure,
+        told=_teller(name, values, holds),
+        holds=holds,
+        how=how,
+        papers=papers,
+        random=random,
     )
     return Chapter(name, html, {**numbers, "claim_holds": holds})
 

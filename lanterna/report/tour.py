@@ -90,7 +90,9 @@ def tour(
     predictions = tuple(network.classify(picture, 5)[0]) if classifies(network) else ()
     side = min(recipe.size, *network.input_size)
     small = pictures_io.load(recipe.picture, size=(side, side))
-    context = Context(recipe, network, picture, small, side, predictions, recipe.seconds, arch)
+    context = Context(
+        recipe, network, picture, small, side, predictions, recipe.seconds, arch, neighbour_correlation(network.module)
+    )
     series = Series(on_event, recipe.seconds)
     chapters, from_cache = _made(kinds, context, series)
     seconds = time.perf_counter() - begun
@@ -151,14 +153,13 @@ def _answers(network: Network) -> dict[str, int] | None:
 
 def _html(made: Tour, context: Context) -> str:
     network, longest = context.network, max(context.picture.shape[2:])
-    learnt = neighbour_correlation(network.module)
     values = {
         "network": network,
         "name": Path(made.recipe.picture).name,
         "seconds": made.seconds,
         "kept": len(made.kept),
-        "learnt": learnt,
-        "answers": _answers(network) if learnt and not learnt.learnt else None,
+        "learnt": context.learnt,
+        "answers": _answers(network) if context.random else None,
     }
     kinds = {kind.name: kind for kind in CHAPTERS}
 

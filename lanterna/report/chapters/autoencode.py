@@ -49,7 +49,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
         KIND.name,
         render("autoencode_chapter.html", made=made, strip=_strip),
         values=values,
-        holds=bool(better) and noise.error >= _NOISE_KEPT,
+        # A short training that does not reach PCA says nothing of a long one.
+        holds=None if not better and not made.from_cache else bool(better) and noise.error >= _NOISE_KEPT,
         how=[how(recipe, run, None, None, said)],
         papers=(papers.HINTON,),
         numbers=_numbers(made),

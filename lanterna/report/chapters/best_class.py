@@ -105,6 +105,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=[how(recipe, run, network, context.arch, said)],
         papers=(papers.ERHAN, papers.SIMONYAN, papers.OLAH),
         numbers=numbers,
+        random=context.random,
     )
 
 

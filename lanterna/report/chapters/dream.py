@@ -122,6 +122,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=[how(asked, run, network, context.arch, said)],
         papers=(papers.MORDVINTSEV,),
         numbers={"dreams": _numbers(strip), "controls": _numbers(controls)},
+        random=context.random,
     )
 
 

@@ -33,6 +33,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=[how(recipe, run, network, context.arch, said)],
         papers=(papers.SZEGEDY, papers.GOODFELLOW, papers.MADRY),
         numbers=made.numbers(),
+        random=context.random,
     )
 
 

@@ -200,6 +200,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=[how(chosen, run, network, context.arch, said)],
         papers=(papers.MAHENDRAN, papers.HE),
         numbers=numbers,
+        random=context.random,
     )
 
 

@@ -139,6 +139,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
                 for one in shown
             ],
         },
+        random=context.random,
     )  # fmt: skip
 
 

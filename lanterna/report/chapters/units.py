@@ -168,6 +168,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=hows,
         papers=(papers.OLAH, papers.ZEILER, papers.SPRINGENBERG, papers.ADEBAYO),
         numbers=_numbers(made, found, alike),
+        random=context.random,
     )
 
 

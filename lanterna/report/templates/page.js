@@ -68,7 +68,7 @@
     const target = zoom.querySelector("img");
     target.src = image.src;
     target.alt = image.alt;
-    target.classList.toggle("pixels", image.naturalWidth < 400);
+    target.classList.toggle("pixels", getComputedStyle(image).imageRendering === "pixelated");
     const caption = image.closest("figure").querySelector("figcaption");
     zoom.querySelector("p").textContent = caption ? caption.innerText.replace(/\s+/g, " ") : image.alt;
     if (!zoom.open) zoom.showModal();
