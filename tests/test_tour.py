@@ -175,6 +175,9 @@ def test_units_are_shown_made_found_and_seen(tmp_path: Path) -> None:
     assert len(page.images) == 1 + 2 * 2 * 4 + 1
     assert chapter.numbers["patterns"]["pictures"] == 2 and len(chapter.numbers["patterns"]["units"]) == 4
     assert "crops of them at several scales count as data" in page.words
+    quantile = chapter.numbers["patterns"]["units"][0]["quantiles"]["mean"]["0.99"]
+    said = re.search(r"99\s% of real patches below\s*il 99\s% dei ritagli reali sotto\s*([\d.]+)", page.words)
+    assert said is not None and float(said[1]) == pytest.approx(quantile, abs=0.006)
 
 
 def test_units_are_looked_for_in_a_folder_of_the_readers(tmp_path: Path) -> None:
