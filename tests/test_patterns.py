@@ -325,3 +325,19 @@ def test_unreadable_data_is_an_input_error(scans: Path, tmp_path: Path) -> None:
             run(PatternsRecipe(units=("act1:0",), data=f"folder:{tmp_path}", crops=crops), tiny.network())
     with pytest.raises(PictureError):
         data.load(f"folder:{tmp_path}").read(0)
+
+
+@pytest.mark.parametrize("kind", [nn.Hardswish, nn.SiLU, nn.ELU, nn.LeakyReLU])
+@pytest.mark.parametrize("method", ["guided", "deconvnet"])
+def test_rectifiers_in_place_project_as_others_do(kind: type[nn.Module], method: Method) -> None:
+    patterns = []
+    for inplace in (False, True):
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), kind(inplace=inplace), nn.Conv2d(4, 4, 3), kind(inplace=inplace))
+        values = torch.Generator().manual_seed(2)
+        for parameter in module.parameters():
+            parameter.data.normal_(generator=values)
+        network = Network.wrap(module, name="smooth", preprocessing=Preprocessing(size=(16, 16)))
+        pictures = torch.rand(1, 3, 16, 16, generator=values)
+        at = torch.tensor([5])
+        patterns.append(project(network, pictures, "2", 1, at, at, method).pattern)
+    assert torch.allclose(*patterns, atol=1e-5) and bool(patterns[0].any())

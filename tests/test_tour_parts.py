@@ -101,7 +101,8 @@ def test_every_command_on_the_page_works(whole: Tour, lanterna) -> None:
         words = shlex.split(html.unescape(one))[1:]
         if words[0] not in ("manifold", "autoencode", "tour"):
             found = lanterna(*("python:tiny:make" if word == "tiny" else word for word in words), "--quiet")
-            assert found.code == 0, (one, found.err)
+            # An attack that finds nothing in so few steps says so, with a code of its own.
+            assert found.code == 0 or (words[0] == "fool" and "not fooled" in found.out), (one, found.err)
             ran.add(words[0])
     assert ran == {"visualize", "patterns", "invert", "dream", "stylize", "fool"}
 

@@ -76,5 +76,6 @@ def _numbers(made: Tour) -> dict[str, Any]:
         "predictions": [vars(prediction) for prediction in made.predictions],
         "chapters": {chapter.name: chapter.numbers for chapter in made.chapters},
         "kept": list(made.kept),
+        "seconds": {name: round(seconds, 1) for name, seconds in made.spent.items()},
         "stopped": made.stopped,
     }

@@ -48,7 +48,8 @@ class _Rectifier(torch.autograd.Function):
 class _Positive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        return inputs.view_as(inputs)
+        # A copy: what comes next may work in place, which a view does not allow.
+        return inputs.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chapter", "ChapterKind", "Context", "framed", "left_out"]
 
+# Seconds for a whole tour.
+_HURRIED = 120.0
+
 
 @dataclass(frozen=True)
 class Context:
@@ -39,6 +42,11 @@ class Context:
     seconds: float
     arch: str | None = None
     learnt: Learnt | None = None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether so little time was given that chapters show the lecture's point and leave out its variations."""
+        return self.recipe.seconds < _HURRIED
 
     @property
     def random(self) -> bool:

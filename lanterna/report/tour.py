@@ -1,7 +1,8 @@
 """The main job: one page that shows what a network sees, for one picture, that opens from disk."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,7 +53,7 @@ class TourRecipe(Recipe):
 class Tour:
     """What the page shows. `stopped` where the reader asked to stop: the page then has the chapters that were finished.
 
-    `kept` are the names of chapters that an earlier tour had made.
+    `kept` are the names of chapters that an earlier tour had made, `spent` the seconds that each of the others took.
     """
 
     recipe: TourRecipe
@@ -62,6 +63,7 @@ class Tour:
     seconds: float
     stopped: bool
     kept: tuple[str, ...] = ()
+    spent: Mapping[str, float] = field(default_factory=dict)
 
 
 def _chosen(recipe: TourRecipe) -> list[ChapterKind]:
@@ -94,39 +96,40 @@ def tour(
         recipe, network, picture, small, side, predictions, recipe.seconds, arch, neighbour_correlation(network.module)
     )
     series = Series(on_event, recipe.seconds)
-    chapters, from_cache = _made(kinds, context, series)
+    chapters, spent = _made(kinds, context, series)
     seconds = time.perf_counter() - begun
-    done = Tour(recipe, page, predictions, tuple(chapters), seconds, series.stopped, tuple(from_cache))
+    from_cache = tuple(chapter.name for chapter in chapters if chapter.name not in spent)
+    done = Tour(recipe, page, predictions, tuple(chapters), seconds, series.stopped, from_cache, spent)
     write_page(page, _html(done, context))
     return done
 
 
-def _made(kinds: list[ChapterKind], context: Context, series: Series) -> tuple[list[Chapter], list[str]]:
-    """The chapters, and the names of those that were kept from an earlier tour."""
+def _made(kinds: list[ChapterKind], context: Context, series: Series) -> tuple[list[Chapter], dict[str, float]]:
+    """The chapters, and the seconds of those that were not kept from an earlier tour."""
     shares = sum(kind.share for kind in kinds) or 1.0
     surroundings = kept.surroundings(context)
     chapters: list[Chapter] = []
-    from_cache: list[str] = []
-    spent = 0.0
+    spent: dict[str, float] = {}
+    behind = 0.0
     for kind in kinds:
         own = replace(context, seconds=context.recipe.seconds * kind.share / shares)
         key = kept.key(kind.name, own, surroundings)
         made = kept.find(key)
-        if made is not None:
-            from_cache.append(kind.name)
-        elif series.stopped and kind.share:
+        if made is None and series.stopped and kind.share:
             # What takes no time, as tables do, is there on a page that was stopped as well.
             continue
-        else:
+        if made is None:
+            begun = time.perf_counter()
             series.enter(kind.title)
             made = kind.make(own, series)
             if made is not None and not series.stopped:
                 kept.keep(key, made)
-        spent += own.seconds
-        series.reach(spent)
+            spent[kind.name] = time.perf_counter() - begun
+        behind += own.seconds
+        series.reach(behind)
         if made is not None:
             chapters.append(made)
-    return chapters, from_cache
+    return chapters, spent
 
 
 def _command(context: Context) -> str:

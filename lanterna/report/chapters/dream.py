@@ -73,7 +73,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if network.channels not in (1, 3):
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     layers, best = _depths(network, DEPTHS), default_layers(network)[0]
-    rows = sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
+    rows = [] if context.hurried else sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
     weight = context.seconds / (len(layers) + 2 * len(rows) + 2)
     strip: list[dict[str, Any]] = []
     controls: list[dict[str, Any]] = []

@@ -59,8 +59,10 @@ def _steps(context: Context, runs: int) -> int:
     return int(min(max(context.seconds / runs / 0.25, LEAST_STEPS), MOST_STEPS))
 
 
-def _plans(layers: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
-    """The four, then style alone with more and more layers."""
+def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
+    """The four, then, unless in a hurry, style alone with more and more layers."""
+    if hurried:
+        return list(_FOUR)
     more = [tuple(layers[: i + 1]) for i in range(len(layers))]
     return [
         *_FOUR,
@@ -81,7 +83,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         network.check_size((SIDE, SIDE), layers)
     except LanternaError:
         return left_out(KIND.name, "too_small", network=network.name, side=SIDE)
-    plans = _plans(layers)
+    plans = _plans(layers, context.hurried)
     steps = _steps(context, len(plans))
     shown: list[dict[str, Any]] = []
     style = pictures_io.load(STYLE, size=SIDE)

@@ -29,6 +29,8 @@ __all__ = ["KIND", "telling_units"]
 _LEAST_STEPS, _MOST_STEPS = 48, 256
 # Of the chapter's time: the pass over real pictures and the projections.
 _FOUND = 0.3
+# In real pictures, of each unit: a square of three by three, or two by two.
+_PLACES, _FEW_PLACES = 9, 4
 
 
 def telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
@@ -134,7 +136,14 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if pictures_fit and not series.stopped:
         data = f"folder:{recipe.pictures}" if recipe.pictures else "samples"
         units = tuple(f"{name}:{unit}" for name in names for unit in telling[name])
-        patterns = PatternsRecipe(units=units, data=data, steps=0, size=str(context.side), seed=recipe.seed)
+        patterns = PatternsRecipe(
+            units=units,
+            data=data,
+            steps=0,
+            size=str(context.side),
+            seed=recipe.seed,
+            top=_FEW_PLACES if context.hurried else _PLACES,
+        )
         found = find_patterns(patterns, network, series.part(context.seconds * _FOUND))
     alike = likeness(network, found, names[-1]) if found else None
     rows: list[dict[str, Any]] = [
@@ -159,8 +168,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
     hows = [how(last, run, network, context.arch, said)]
     if patterns:
         said = command(
-            "patterns", network.source, *patterns.units, data=patterns.data, steps=0, size=patterns.size, seed=patterns.seed,
-            arch=context.arch,
+            "patterns", network.source, *patterns.units, data=patterns.data, top=patterns.top, steps=0, size=patterns.size,
+            seed=patterns.seed, arch=context.arch,
         )  # fmt: skip
         hows.append(how(patterns, find_patterns, network, context.arch, said))
     return framed(
