@@ -87,7 +87,7 @@ def test_ctrl_c_saves_what_there_is_and_replay_stops_there_too(lanterna: Run) ->
     ("arguments", "error"),
     [
         (["invert", "python:tiny:make"], "no layer was given"),
-        (["invert", "python:tiny:make", "act1"], "--picture is needed"),
+        (["invert", "python:tiny:make", "act1"], "no picture was given; give --picture"),
         ([*QUICK, "--samples", "0"], "--samples"),
         ([*QUICK, "--out", "there/is/no.png"], "there is no folder"),
         (["invert", "python:tiny:make", "act1", "--picture", "cofee"], "coffee"),

@@ -155,4 +155,5 @@ def test_a_network_of_five_channels_is_refused() -> None:
 def test_the_tour_has_the_strip(tmp_path: Path) -> None:
     made = tour(TourRecipe(steps=3, size=32, chapters=("fooled",)), tiny.network(), tmp_path)
     assert made.chapters[0].name == "fooled" and "label" in made.chapters[0].numbers
-    assert made.page.read_text(encoding="utf-8").count("<img") == 1 + 4
+    # The photograph, the strip, and the place where pictures are shown large.
+    assert made.page.read_text(encoding="utf-8").count("<img") == 1 + 4 + 1

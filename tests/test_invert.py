@@ -210,7 +210,7 @@ def test_a_tensor_outside_the_range_is_refused() -> None:
 
 
 def test_a_notebook_shows_the_sheet() -> None:
-    assert 'alt="Recreated from act1"' in invert("act1", steps=1)._repr_html_()
+    assert 'alt="recreated from act1"' in invert("act1", steps=1)._repr_html_()
 
 
 def test_no_preview_is_asked_for() -> None:

@@ -122,7 +122,8 @@ def _made(kinds: list[ChapterKind], context: Context, series: Series) -> tuple[l
             begun = time.perf_counter()
             series.enter(kind.title)
             made = kind.make(own, series)
-            if made is not None and not series.stopped:
+            # A chapter that was left out costs nothing, and what it lacks may be here the next time.
+            if made is not None and made.left_out is None and not series.stopped:
                 kept.keep(key, made)
             spent[kind.name] = time.perf_counter() - begun
         behind += own.seconds
