@@ -28,6 +28,8 @@ SAMPLES = 3
 # The samples, the untrained copy and the other picture's code: pictures optimised for each layer.
 _RUNS = SAMPLES + 2
 _LEAST_STEPS, _MOST_STEPS = 30, 200
+# A picture whose features are farther off than that was not recreated.
+_REACHED = 0.5
 # The plot, in units of its view box.
 _WIDTH, _HEIGHT = 600, 150
 
@@ -116,13 +118,18 @@ def _control(recipe: InvertRecipe, network: Network, series: Series, weight: flo
         return None
 
 
+def _deepest(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The deepest layer whose features were reached: of the others the pictures show how few the steps were."""
+    return [row for row in rows if row["reached"]][-1] if any(row["reached"] for row in rows) else rows[0]
+
+
 def _verdict(rows: Sequence[dict[str, Any]], correlation: float | None) -> dict[str, bool | None]:
     """The three claims of the chapter: recreated from shallow layers, many pictures are the same, deeper is harder."""
-    first, last = rows[0], rows[-1]
-    spread, apart = last["numbers"]["pixel_distance"], last["numbers"]["feature_distance"]
+    first, deep = rows[0], _deepest(rows)
+    spread, apart = deep["numbers"]["pixel_distance"], deep["numbers"]["feature_distance"]
     return {
         "recreated": None if first["other"] is None else first["decibels"] > first["other"]["decibels"],
-        "many": None if spread is None else spread > 0 and apart < last["numbers"]["real_feature_distance"],
+        "many": None if spread is None else spread > 0 and apart < deep["numbers"]["real_feature_distance"],
         "harder": None if correlation is None else correlation > 0.5,
     }
 
@@ -159,6 +166,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
             "numbers": _numbers(one),
             "pictures": list(one.pictures),
             "error": statistics.mean(one.feature_error),
+            "reached": statistics.mean(one.feature_error) < _REACHED,
             "decibels": statistics.mean(one.psnr),
             "ssim": statistics.mean(one.ssim),
             "blank": None if blank is None else _beside(blank, i, made),
@@ -166,10 +174,13 @@ def _make(context: Context, series: Series) -> Chapter | None:
         }
         for i, one in enumerate(made.recreations)
     ]
-    claims = _verdict(rows, correlation)
+    reached = [error for error, row in zip(errors, rows, strict=True) if row["reached"]]
+    claims = _verdict(rows, spearman(range(len(reached)), reached) if len(reached) > 2 else None)
     values = {
         "picture": recipe.picture,
         "rows": rows,
+        "deep": _deepest(rows),
+        "unreached": [row["layer"] for row in rows if not row["reached"]],
         "steps": steps,
         "other": other,
         "judge": made.judge,

@@ -31,6 +31,8 @@ _LEAST_STEPS, _MOST_STEPS = 48, 256
 _FOUND = 0.3
 # In real pictures, of each unit: a square of three by three, or two by two.
 _PLACES, _FEW_PLACES = 9, 4
+# Pictures to a place from which on the places say something of the unit.
+_ENOUGH = 8
 
 
 def telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
@@ -146,6 +148,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
         )
         found = find_patterns(patterns, network, series.part(context.seconds * _FOUND))
     alike = likeness(network, found, names[-1]) if found else None
+    # Where a unit's places are a good part of all pictures, they are what there is and not what it likes.
+    few = found is not None and patterns is not None and found.pictures < _ENOUGH * patterns.top
     rows: list[dict[str, Any]] = [
         {"layer": layer, "units": _shown(result, found), "alike": _alike(found, layer)} for layer, _, result in made
     ]
@@ -161,6 +165,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "likeness": alike,
         "deepest": names[-1],
         "found": found,
+        "few": few,
     }
     figure = render("units.html", rows=rows, recipe=recipe, network=network, found=found, **{"steps": steps})
     last = made[-1][1]
@@ -176,7 +181,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         KIND.name,
         figure,
         values=values,
-        holds=None if alike is None else alike["within"] > alike["between"] + alike["error"],
+        holds=None if alike is None or few else alike["within"] > alike["between"] + alike["error"],
         how=hows,
         papers=(papers.OLAH, papers.ZEILER, papers.SPRINGENBERG, papers.ADEBAYO),
         numbers=_numbers(made, found, alike),
