@@ -6,15 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tiny
 import torch
 
-from lanterna import networks
+from lanterna import networks, pictures
 from lanterna.autoencode import workshop
 from lanterna.cli import main
 from lanterna.manifold import training
 from lanterna.networks import builtin, wheels
 from lanterna.patterns import store
-from lanterna.report import kept
+from lanterna.report import TourRecipe, kept, tour
+from lanterna.report.tour import Tour
 
 torch.set_num_threads(2)
 
@@ -79,3 +81,15 @@ def lanterna(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return SimpleNamespace(code=exit_.value.code, out=captured.out, err=captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def whole_tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
+    """A tour of everything, with as little of it as there can be, that keeps nothing in the user's cache."""
+    folder = tmp_path_factory.mktemp("whole")
+    few = {name: pictures.samples()[name] for name in ("coffee", "chelsea")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lanterna.data.files.samples", lambda: few)
+        patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
+        patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")
+        return tour(TourRecipe(steps=2, size=32, depths=2, units=3), tiny.network(), folder / "page")

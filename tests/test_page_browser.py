@@ -7,32 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 from playwright import sync_api
 
-from lanterna.pictures import samples
-from lanterna.report import TourRecipe, tour
+from lanterna.report.tour import Tour
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# A developer's machine may do without; where CI is set, the fixture `browser` fails instead.
 if CHROMIUM is None and not os.environ.get("CI"):
     pytest.skip("no chromium on this machine: scripts/install_chromium.sh installs it", allow_module_level=True)
 
 # Phone, laptop, projector.
 WIDTHS = {360: 740, 1280: 800, 1920: 1080}
 CHAPTERS = ("best_class", "units", "invert", "dream", "style", "fooled", "manifold", "autoencode", "layers")
-
-
-@pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tour of everything, with as little of it as there can be."""
-    folder = tmp_path_factory.mktemp("browser")
-    few = {name: samples()[name] for name in ("coffee", "chelsea")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lanterna.data.files.samples", lambda: few)
-        patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
-        patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")
-        made = tour(TourRecipe(steps=2, size=32, depths=2, units=3), tiny.network(), folder / "page")
-    return made.page
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +32,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any, page_file: Path) -> Iterator[Any]:
+def page(browser: Any, whole_tour: Tour) -> Iterator[Any]:
     """The page, open; at the end there must have been no error and no request to anywhere."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US", color_scheme="light")
     opened = context.new_page()
@@ -55,11 +41,11 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     opened.on("console", lambda message: said.append(message.text))
     opened.on("pageerror", lambda error: said.append(str(error)))
     opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(page_file.as_uri())
+    opened.goto(whole_tour.page.as_uri())
     yield opened
     context.close()
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [page_file.as_uri()]
+    assert [url for url in asked if not url.startswith("data:")] == [whole_tour.page.as_uri()]
 
 
 def test_every_picture_is_readable(page: Any) -> None:
@@ -97,10 +83,10 @@ def test_the_language_is_switched(page: Any) -> None:
     assert page.locator("main [lang=it]:visible").count() == 0 and first.get_attribute("alt") == english
 
 
-def test_an_italian_reader_gets_italian_and_a_choice_is_remembered(browser: Any, page_file: Path) -> None:
+def test_an_italian_reader_gets_italian_and_a_choice_is_remembered(browser: Any, whole_tour: Tour) -> None:
     context = browser.new_context(locale="it-IT")
     opened = context.new_page()
-    opened.goto(page_file.as_uri())
+    opened.goto(whole_tour.page.as_uri())
     assert opened.locator("h1").inner_text().startswith("Che cosa vede")
     opened.click("label[for=language-en]")
     opened.click("label[for=theme-dark]")
@@ -250,10 +236,10 @@ def test_how_a_chapter_was_made_unfolds(page: Any) -> None:
         assert "import" in one.locator(".python").first.inner_text()
 
 
-def test_nothing_is_lost_without_javascript(browser: Any, page_file: Path) -> None:
+def test_nothing_is_lost_without_javascript(browser: Any, whole_tour: Tour) -> None:
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 800})
     opened = context.new_page()
-    opened.goto(page_file.as_uri())
+    opened.goto(whole_tour.page.as_uri())
     units = opened.locator(".units").first
     assert units.locator("img").count() == 3 * 4
     assert all(image.is_visible() for image in units.locator("img").all())

@@ -33,18 +33,6 @@ def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lanterna.data.files.samples", lambda: few)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Tour:
-    """A tour of everything, with as little of it as there can be, that keeps nothing in the user's cache."""
-    folder = tmp_path_factory.mktemp("whole")
-    few = {name: samples()[name] for name in ("coffee", "chelsea")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lanterna.data.files.samples", lambda: few)
-        patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
-        patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")
-        return tour(TourRecipe(**QUICK), tiny.network(), folder / "page")
-
-
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
@@ -79,8 +67,8 @@ def test_the_lecture_is_in_its_order() -> None:
 # -- chapters ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_chapter_has_all_of_its_parts(whole: Tour) -> None:
-    for kind, chapter in zip(CHAPTERS, whole.chapters, strict=True):
+def test_each_chapter_has_all_of_its_parts(whole_tour: Tour) -> None:
+    for kind, chapter in zip(CHAPTERS, whole_tour.chapters, strict=True):
         assert chapter.name == kind.name
         if kind.number is None or chapter.left_out:
             continue
@@ -95,9 +83,9 @@ def test_each_chapter_has_all_of_its_parts(whole: Tour) -> None:
         assert verdict in chapter.html
 
 
-def test_every_command_on_the_page_works(whole: Tour, lanterna) -> None:
+def test_every_command_on_the_page_works(whole_tour: Tour, lanterna) -> None:
     """With the network that it names; the tour itself, and what trains on digits, are tested elsewhere."""
-    commands = re.findall(r'<code class="command">(.*?)</code>', whole.page.read_text(encoding="utf-8"))
+    commands = re.findall(r'<code class="command">(.*?)</code>', whole_tour.page.read_text(encoding="utf-8"))
     ran = set()
     for one in commands:
         words = shlex.split(html.unescape(one))[1:]
@@ -109,10 +97,10 @@ def test_every_command_on_the_page_works(whole: Tour, lanterna) -> None:
     assert ran == {"visualize", "patterns", "invert", "dream", "stylize", "fool"}
 
 
-def test_every_python_on_the_page_works(whole: Tour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_python_on_the_page_works(whole_tour: Tour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lanterna.load", lambda _source: tiny.network())
     ran = 0
-    for chapter in whole.chapters:
+    for chapter in whole_tour.chapters:
         for found in re.findall(r'<code class="python">(.*?)</code>', chapter.html, re.S):
             program = compile(html.unescape(found), chapter.name, "exec")
             if chapter.name in ("manifold", "autoencode"):
@@ -140,8 +128,8 @@ def _five() -> Network:
     return Network.wrap(tiny.module(5)[:4], name="five", preprocessing=Preprocessing(channels=5, size=(32, 32)))
 
 
-def test_autoencoders_are_beside_pca_and_noise(whole: Tour) -> None:
-    chapter = next(chapter for chapter in whole.chapters if chapter.name == "autoencode")
+def test_autoencoders_are_beside_pca_and_noise(whole_tour: Tour) -> None:
+    chapter = next(chapter for chapter in whole_tour.chapters if chapter.name == "autoencode")
     if chapter.left_out:
         assert "lanterna fetch mnist_5k" in chapter.html
         return
@@ -177,8 +165,8 @@ def test_a_smooth_kernel_is_learning_and_points_tell_nothing() -> None:
     assert neighbour_correlation(nn.Conv2d(3, 16, 1)) is None
 
 
-def test_a_network_that_has_learnt_nothing_is_called_so(tmp_path: Path, whole: Tour) -> None:
-    text = whole.page.read_text(encoding="utf-8")
+def test_a_network_that_has_learnt_nothing_is_called_so(tmp_path: Path, whole_tour: Tour) -> None:
+    text = whole_tour.page.read_text(encoding="utf-8")
     assert "This network has learnt nothing." in text and "Questa rete non ha imparato nulla." in text
     assert "These weights are random" in text
     trained = tiny.module()

@@ -64,7 +64,7 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 HISTORY = 10
 
 # The share of the steps that Adam takes before L-BFGS, and its rate: without them L-BFGS goes down into the nearest valley,
-# where colours are wrong (vgg16_hed relu2_2 of chelsea: 17.7 dB without, 22.3 dB with).
+# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with; `benchmarks/invert.py --schedules`).
 WARM, WARM_LR = 0.25, 0.02
 
 # Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.

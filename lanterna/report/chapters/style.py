@@ -16,6 +16,7 @@ from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.how import command, how
+from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.style_layers import default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
@@ -25,8 +26,8 @@ from lanterna.techniques.stylize import run
 __all__ = ["KIND", "gram_picture"]
 
 STYLE, SIDE = "coffee", 128
-# Below this many steps neither the one nor the other is there yet.
-LEAST_STEPS, MOST_STEPS = 20, 120
+# Below this many steps content alone is still more noise than picture.
+LEAST_STEPS, MOST_STEPS = 60, 150
 # (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one.
 _FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}),
@@ -53,10 +54,12 @@ def gram_picture(network: Network, picture: Tensor, layer: str, channels: int = 
 
 
 def _steps(context: Context, runs: int) -> int:
+    """How many steps of each run fit into the chapter's seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
-    # About what a step at 128 px costs on two cores.
-    return int(min(max(context.seconds / runs / 0.25, LEAST_STEPS), MOST_STEPS))
+    probe = StylizeRecipe(content=context.recipe.picture, styles=(STYLE,), size=str(SIDE), steps=4)
+    cost = step_cost(lambda listen: run(probe, context.network, listen))
+    return fitting(context.seconds / runs, cost, LEAST_STEPS, MOST_STEPS)
 
 
 def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
