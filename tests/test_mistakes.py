@@ -1,6 +1,7 @@
 """What a person gets wrong in the first hour: each ends in one line that says what to do, and leaves nothing behind."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,13 +18,18 @@ Run = Callable[..., SimpleNamespace]
 TINY = "python:tiny:make"
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """Every file that grows beyond a few bytes fails to, as on a full disk: the system's own limit for this process."""
+    """Every file that grows beyond a few bytes fails to, as on a full disk: the system's own limit for this process.
+
+    No fixture: pytest writes its dots while fixtures are up, and its output may be such a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def one_line(result: SimpleNamespace) -> str:
@@ -115,8 +121,9 @@ def test_wrong_usage_says_where_help_is(lanterna: Run, command: str) -> None:
         "autoencode --epochs 1 --most 40 --code 2 --parts models",
     ],
 )
-def test_a_full_disk_ends_in_one_line(lanterna: Run, folder: Path, full_disk: None, command: str) -> None:
-    result = lanterna(*command.split(), "--quiet")
+def test_a_full_disk_ends_in_one_line(lanterna: Run, folder: Path, command: str) -> None:
+    with full_disk():
+        result = lanterna(*command.split(), "--quiet")
     assert result.code in (1, 2)
     one_line(result)
     left = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
@@ -150,17 +157,17 @@ def test_a_film_that_fails_does_not_take_the_picture_with_it(
     assert pictures.load("painted.png").shape[1] == 3
 
 
-def test_a_file_that_does_not_fit_is_named_and_not_left(folder: Path, full_disk: None) -> None:
-    with pytest.raises(OSError, match=r"kept\.bin"):
+def test_a_file_that_does_not_fit_is_named_and_not_left(folder: Path) -> None:
+    with full_disk(), pytest.raises(OSError, match=r"kept\.bin"):
         replace_file(folder / "kept.bin", [b"0" * 10_000])
     assert list(folder.iterdir()) == []
 
 
-def test_a_film_on_a_full_disk_is_a_picture_error(folder: Path, full_disk: None) -> None:
+def test_a_film_on_a_full_disk_is_a_picture_error(folder: Path) -> None:
     from lanterna.cli.film import Film
 
     film = Film()
     film.add(pictures.load("coffee", size=64))
-    with pytest.raises(InputError, match=r"can't write the film 'film\.gif'"):
+    with full_disk(), pytest.raises(InputError, match=r"can't write the film 'film\.gif'"):
         film.save(Path("film.gif"))
     assert list(folder.iterdir()) == []
