@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from lanterna.canvas import make_canvas
 from lanterna.events import Event, Stepped
 from lanterna.networks.network import LOGITS, Network
 from lanterna.techniques.units import parse_units
-from lanterna.techniques.visualize import VisualizeRecipe, _jitter, _objective, _shares, canvas_decay, canvas_margin
+from lanterna.techniques.visualize import VisualizeRecipe, _fields, _jitter, _objective, _shares, canvas_decay, canvas_margin
 
 CASES = (
     ("vgg16_hed", "relu3_3", 128, 1),
@@ -110,10 +110,11 @@ def run_ours(network: Network, case: Case, steps: int, tick: Callable[[], None],
     """Steps of the loop with the defaults of `visualize`: its canvas, margins, views and priors."""
     units = parse_units(tuple(f"{case.layer}:{channel}" for channel in case.channels), network)
     recipe = VisualizeRecipe(units=("logits:0",))
-    margin = canvas_margin(recipe, (case.size, case.size))
+    size = (case.size, case.size)
+    fields = _fields(units, network, size)
+    margin = canvas_margin(recipe, fields, size)
     side = case.size + 2 * margin
     generator = torch.Generator().manual_seed(0)
-    shares = _shares(units, network, (case.size, case.size))
 
     def listen(event: Event) -> None:
         if isinstance(event, Stepped):
@@ -121,12 +122,12 @@ def run_ours(network: Network, case: Case, steps: int, tick: Callable[[], None],
 
     ascend(
         make_canvas(recipe.canvas, (case.batch, 3, side, side), generator, decay=canvas_decay(recipe)),
-        _objective(units, [1.0] * case.batch, shares, recipe, None),
+        _objective(units, [1.0] * case.batch, _shares(fields, size), recipe, None),
         network,
-        size=(case.size, case.size),
+        size=size,
         steps=steps,
         generator=generator,
-        jitter=_jitter(recipe, shares),
+        jitter=_jitter(recipe, fields, size),
         # The first 16 steps of a run redirect ReLUs and cost more: they are timed by themselves.
         redirected_steps=steps - 1 if redirected else 0,
         on_event=listen,
@@ -202,30 +203,31 @@ def _settle() -> None:
 
 
 def measure_memory(case: Case, contestant: str, steps: int) -> int:
-    """Bytes by which the peak of a few steps exceeds the process with the network loaded. For a process of its own."""
+    """Bytes by which the peak of a few steps exceeds the process after small ones. For a process of its own.
+
+    Libraries and kernels are loaded in the first step of a process, whoever makes it, and are not what a step needs.
+    """
     network = lanterna.load(case.network)
-    _settle()
-    start = _status("VmRSS")
     if contestant == OURS:
-        # The probe of the layers runs once in a network's life and is not part of a step; what it leaves is.
-        with network.reading([case.layer]):
-            pass
-        run: Callable[[], None] = lambda: run_ours(network, case, steps, lambda: None)  # noqa: E731
+        run: Callable[[Case], None] = lambda case: run_ours(network, case, steps, lambda: None)  # noqa: E731
     else:
         plain = Plain(network, case.layer, torch.contiguous_format)
         # The copy that stops early is this script's own; the user has one module.
         network.module = plain.module
-        run = lambda: run_bare(plain, case, steps, lambda: None)  # noqa: E731
+        run = lambda case: run_bare(plain, case, steps, lambda: None)  # noqa: E731
+    run(replace(case, size=64, batch=1))
     _settle()
+    start = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
-    run()
+    run(case)
     return _status("VmHWM") - start
 
 
-def memory(case: Case, contestant: str, steps: int) -> int:
+def memory(case: Case, contestant: str, steps: int) -> float:
+    """The median of three processes: what the allocator gives back, and when, varies."""
     command = [sys.executable, __file__, "--memory-of", case.name, contestant, "--steps", str(steps)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(done.stdout.split()[-1])
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(3)]
+    return statistics.median(int(done.stdout.split()[-1]) for done in runs)
 
 
 # -- table ---------------------------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ __all__ = ["Jitter"]
 class Jitter:
     """How far views move: `shift` in pixels, `scale` as (least, greatest) zoom, `rotate` in degrees either way.
 
-    `noise` is the standard deviation of normal noise added to the view. `crop` as (first, last) makes views that show
+    `shift` may be a number for each picture of the batch. `noise` is the standard deviation of normal noise added to the view. `crop` as (first, last) makes views that show
     this share of the picture's side, going from the first share to the last as the run goes on (MaCo). `amount` has, for
     each picture of the batch, the share in [0, 1] of zoom and rotation that it gets; without it all get the whole.
     """
 
-    shift: float = 8.0
+    shift: float | tuple[float, ...] = 8.0
     scale: tuple[float, float] = (0.9, 1.1)
     rotate: float = 10.0
     noise: float = 0.0
@@ -37,7 +37,7 @@ class Jitter:
     @property
     def moves(self) -> bool:
         """Whether any view differs from the middle of the canvas."""
-        return self.shift > 0 or self.scale != (1.0, 1.0) or self.rotate > 0 or self.crop is not None
+        return bool(torch.tensor(self.shift).any()) or self.scale != (1.0, 1.0) or self.rotate > 0 or self.crop is not None
 
     def view(self, canvas: Tensor, size: tuple[int, int], generator: torch.Generator, progress: float = 0.0) -> Tensor:
         """Views (B, C, *size) of `canvas` (B, C, H, W) whose middle part of `size` is the picture; `progress` in [0, 1]."""

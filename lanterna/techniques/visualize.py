@@ -34,6 +34,9 @@ STRIP_PICTURES = 6
 # MaCo: radians; its paper's 1.0 is for the mean over many crops a step, and with one view a step gives clouds.
 LEARNING_RATE: dict[CanvasName, float] = {"fourier": 0.02, "pixels": 0.05, "maco": 0.1}
 
+# Priors weigh at least this much: without any to speak of, units of the first layers fill the picture with one flat colour.
+_LEAST_SHARE = 0.06
+
 
 class VisualizeRecipe(Recipe):
     """All that decides the pictures; the same recipe gives the same bits on the same machine."""
@@ -80,20 +83,26 @@ def _restraint(recipe: VisualizeRecipe) -> float:
     return (120.0 if recipe.start == "noise" else 500.0) if recipe.restrain is None else recipe.restrain
 
 
-def _shares(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> tuple[float, ...]:
-    """For each unit, the share of the picture's side that it sees, at most 1.
+def _fields(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> tuple[int, ...]:
+    """For each unit, the larger side of what it sees, in pixels; the picture's smaller side where that is less."""
+    fields = [network.layer(unit.layer).receptive_field or size for unit in units]
+    return tuple(min(*size, max(field)) for field in fields)
+
+
+def _shares(fields: Sequence[int], size: tuple[int, int]) -> tuple[float, ...]:
+    """For each unit, the share of the picture's side that it sees.
 
     Views turn and zoom, and priors weigh, in proportion to it: a turned or enlarged edge is another edge, and what sees
     little has nothing to gain from contrast that it does not need.
     """
-    fields = [network.layer(unit.layer).receptive_field or size for unit in units]
-    return tuple(min(1.0, max(field) / min(size)) for field in fields)
+    return tuple(field / min(size) for field in fields)
 
 
 def _objective(
     units: Sequence[Unit], scales: Sequence[float], shares: Sequence[float], recipe: VisualizeRecipe, given: Tensor | None
 ) -> Objective:
     sign = -1 if recipe.minimize else 1
+    weights = [max(share, _LEAST_SHARE) for share in shares]
     wanted = each([sign / scale * unit.objective for unit, scale in zip(units, scales, strict=True)])
     # Where the magnitude is held, contrast and grain are what they are, and priors on them only slow the phases down.
     held = recipe.canvas == "maco"
@@ -104,18 +113,26 @@ def _objective(
     )
     for weight, prior in priors:
         if weight:
-            wanted = wanted - weight * _weighted(prior, shares)
+            wanted = wanted - weight * _weighted(prior, weights)
     if recipe.diversity > 1:
         wanted = wanted + _apart(units)
     return wanted
 
 
-def canvas_margin(recipe: VisualizeRecipe, size: tuple[int, int]) -> int:
+def _shifts(recipe: VisualizeRecipe, fields: Sequence[int]) -> tuple[float, ...]:
+    """How far views are moved for each unit, in pixels.
+
+    By no more than it sees: more teaches it nothing, and what lies near the border of the picture is in fewer views.
+    """
+    return tuple(min(recipe.shift, field) for field in fields)
+
+
+def canvas_margin(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> int:
     """How far the canvas reaches beyond the picture on all sides, so that no view sees a border: pixels.
 
     A little more than needed where that gives the Fourier transform sides with small prime factors, its fast ones.
     """
-    least = round(recipe.shift) + round(min(size) * (recipe.zoom - 1) / 4)
+    least = round(max(_shifts(recipe, fields))) + round(max(fields) * (recipe.zoom - 1) / 4)
     if least == 0:
         return 0
     return min(range(least, least + 9), key=lambda margin: sum(_largest_factor(side + 2 * margin) for side in size))
@@ -199,10 +216,10 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     named = parse_units(recipe.units, network)
     units = [unit for unit in named for _ in range(recipe.diversity)]
     size = parse_size(recipe.size, network)
-    margin = canvas_margin(recipe, size)
+    fields = _fields(units, network, size)
+    margin, shares = canvas_margin(recipe, fields, size), _shares(fields, size)
     given = _start(recipe, network, size, margin, len(units))
     _check(network, units, size)
-    shares = _shares(units, network, size)
     sample_activation, scales = measure(network, units, size)
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
@@ -228,7 +245,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
         steps=recipe.steps,
         generator=generator,
         lr=recipe.lr or LEARNING_RATE[recipe.canvas],
-        jitter=_jitter(recipe, shares),
+        jitter=_jitter(recipe, fields, size),
         optimizer=torch.optim.NAdam if recipe.canvas == "maco" else torch.optim.Adam,
         preview_every=max(recipe.steps // (STRIP_PICTURES - 1), 1),
         on_event=listen,
@@ -258,5 +275,6 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     )
 
 
-def _jitter(recipe: VisualizeRecipe, shares: tuple[float, ...]) -> Jitter:
-    return Jitter(recipe.shift, (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=shares)
+def _jitter(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> Jitter:
+    amount = _shares(fields, size)
+    return Jitter(_shifts(recipe, fields), (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=amount)
