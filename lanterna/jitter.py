@@ -17,9 +17,10 @@ __all__ = ["Jitter"]
 class Jitter:
     """How far views move: `shift` in pixels, `scale` as (least, greatest) zoom, `rotate` in degrees either way.
 
-    `shift` may be a number for each picture of the batch. `noise` is the standard deviation of normal noise added to the view. `crop` as (first, last) makes views that show
-    this share of the picture's side, going from the first share to the last as the run goes on (MaCo). `amount` has, for
-    each picture of the batch, the share in [0, 1] of zoom and rotation that it gets; without it all get the whole.
+    `shift` may be a number for each picture of the batch. `noise` is the standard deviation of normal noise added to the
+    view. `crop` as (first, last) makes views that show this share of the picture's side, going from the first share to the
+    last as the run goes on (MaCo). `amount` has, for each picture of the batch, the share in [0, 1] of zoom and rotation that
+    it gets; without it all get the whole.
     """
 
     shift: float | tuple[float, ...] = 8.0
