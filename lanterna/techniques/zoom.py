@@ -87,10 +87,17 @@ def _generator(seed: int, frame: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + frame) % 2**63)
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a kill left half written."""
+    for file in (*folder.glob(".lanterna-*.tmp"), *folder.glob(".recipe.json.*")):
+        file.unlink(missing_ok=True)
+
+
 def _ready(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
     """The whole frames that are there, from the first on. Raises InputError where they are of another film."""
     try:
         folder.mkdir(exist_ok=True)
+        _sweep(folder)
         note = folder / "recipe.json"
         if note.exists():
             if json.loads(note.read_text(encoding="utf-8")) != dict(mark):
@@ -157,6 +164,7 @@ def run(
 
 def remove_frames(folder: Path) -> None:
     """Remove the frames and their folder, and nothing else that may be in it."""
+    _sweep(folder)
     for file in [*folder.glob("frame-*.png"), folder / "recipe.json"]:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
