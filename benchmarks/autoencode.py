@@ -68,9 +68,7 @@ def keras(epochs: int) -> None:
     def judge(net: nn.Module) -> float:
         return float(F.binary_cross_entropy_with_logits(net(held), held))
 
-    print(
-        "| architecture | numbers | published, 60,000 digits | cross-entropy on these | MSE | ours, cross-entropy | ours, MSE |"
-    )
+    print("| architecture | numbers | published | cross-entropy here | MSE | ours, cross-entropy | ours, MSE |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, (code, published) in KERAS.items():
         torch.manual_seed(0)
