@@ -103,7 +103,7 @@ def wall(study: Study) -> Tensor:
         within = " and ".join(f"{one['within_median']} of {one['count']:,}" for one in found)
         axes.axvline(found[0]["real_median_distance"], color=INK, linewidth=0.8, linestyle="dashed")
         axes.set_title(f"Noise pictures nearer to a real one than the median real picture (dashed): {within}")
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")
         rows = [
             ("uniform,\nnearest", uniform.closest),
             ("its nearest\nreal one", uniform.neighbours),
