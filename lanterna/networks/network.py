@@ -19,11 +19,13 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
+    from lanterna.events import Listener
     from lanterna.techniques.dream import Dream
     from lanterna.techniques.fooled import Fooled
     from lanterna.techniques.found import Patterns
     from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.stylize import Stylized
+    from lanterna.techniques.stylize_clip import StylizedClip
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -385,6 +387,18 @@ class Network:
         from lanterna.techniques.stylize import StylizeRecipe, run
 
         return run(StylizeRecipe(content=content, styles=styles, **fields), self)
+
+    def stylize_clip(
+        self, clip: str | Path, *styles: str, folder: str | Path, on_event: "Listener | None" = None, **fields: Any
+    ) -> "StylizedClip":
+        """A clip painted in `styles`, frame by frame into files of `folder`; `StylizeClipRecipe` has the fields.
+
+        `clip` is a video file, an animated GIF or WebP, or a folder of frames. Frames that are in `folder` already are not
+        painted again.
+        """
+        from lanterna.techniques.stylize_clip import StylizeClipRecipe, run
+
+        return run(StylizeClipRecipe(content=str(clip), styles=styles, **fields), self, Path(folder), on_event=on_event)
 
     def fool(self, picture: str, **fields: Any) -> "Fooled":
         """`picture` changed so little that nobody sees it, until the network sees another class; see `FoolRecipe`."""
