@@ -102,6 +102,9 @@ def clip_digest(path: str | Path) -> str:
     """The SHA-256, in hexadecimal, of a clip's file, or of a folder's frames one after the other."""
     digest = hashlib.sha256()
     file = Path(path).expanduser()
+    if not file.exists():
+        # Says what has a similar name.
+        read_bytes(path)
     for part in _stills(file) if file.is_dir() else [file]:
         try:
             with part.open("rb") as stream:
