@@ -265,11 +265,11 @@ def told(row: dict[str, object]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=144, help="longer side of the painted clips")
+    parser.add_argument("--size", type=int, default=128, help="longer side of the painted clips")
     parser.add_argument("--flow-size", type=int, default=256, help="longer side for the flows")
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--style", default="hubble_deep_field")
+    parser.add_argument("--style", default="coffee")
     parser.add_argument("--clips", nargs="*", default=PAINTED_CLIPS, choices=CLIPS)
     parser.add_argument("--kinds", nargs="*", default=["each frame alone", "both"])
     parser.add_argument("--threads", type=int, default=1)

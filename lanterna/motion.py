@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["flicker", "optical_flow", "reliable", "warped"]
+__all__ = ["filled", "flicker", "optical_flow", "reliable", "warped"]
 
 # Rec. 709: what is bright for the eye moves for the eye.
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
@@ -16,6 +16,12 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 _ATTACHMENT = 30.0
 # Ruder, Dosovitskiy and Brox 2016: disocclusions, then motion boundaries; a share of the squared motion, and squared pixels.
 _OCCLUDED, _BOUNDARY = (0.01, 0.5), (0.01, 0.002)
+
+# Pixels: how far beyond the border a still picture's flow may lead, for no flow is exact; and how far beside what leads
+# farther than that nothing is trusted either.
+_SLACK, _MARGIN = 0.1, 2
+# Pixels: means over less would copy the strokes beside a gap into it.
+_BLOCK = 8
 
 
 def optical_flow(here: Tensor, there: Tensor) -> Tensor:
@@ -72,8 +78,26 @@ def reliable(back: Tensor, forth: Tensor) -> Tensor:
         steepness = sum(slope.square().sum(0) for slope in torch.gradient(back, dim=(1, 2)))
         trusted &= steepness <= share * length + least
     rows, columns = _places(back)
-    trusted &= (rows >= 0) & (rows <= back.shape[1] - 1) & (columns >= 0) & (columns <= back.shape[2] - 1)
-    return trusted.float()[None, None]
+    height, width = back.shape[1:]
+    beyond = torch.maximum(torch.maximum(-rows, rows - height + 1), torch.maximum(-columns, columns - width + 1)) > _SLACK
+    # Pixels beside it are read in part from beyond the border; and a line of single pixels, alone free to change among others
+    # that are held, is painted as a row of dots.
+    beyond = F.max_pool2d(beyond.float()[None, None], 2 * _MARGIN + 1, 1, _MARGIN)
+    return trusted.float() * (1 - beyond)
+
+
+def filled(values: Tensor, known: Tensor) -> Tensor:
+    """`values` (1, C, H, W), and smoothly from around them where `known` (1, 1, H, W), zeros and ones, is zero.
+
+    By the means of what is known in each block, and of blocks of blocks where nothing is.
+    """
+    if bool(known.all()) or not bool(known.any()):
+        return values
+    share = F.avg_pool2d(known, _BLOCK, ceil_mode=True)
+    means = F.avg_pool2d(values * known, _BLOCK, ceil_mode=True) / share.clamp(min=1e-6)
+    coarse = filled(means, (share > 0).float())
+    around = F.interpolate(coarse, values.shape[2:], mode="bilinear", align_corners=False)
+    return torch.where(known > 0, values, around)
 
 
 def flicker(picture: Tensor, before: Tensor, trusted: Tensor) -> float:

@@ -19,7 +19,7 @@ from lanterna import pictures as pictures_io
 from lanterna.averaged import resized
 from lanterna.errors import InputError, PictureError
 from lanterna.events import Listener
-from lanterna.motion import flicker, optical_flow, reliable, warped
+from lanterna.motion import filled, flicker, optical_flow, reliable, warped
 from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
 from lanterna.objectives import Objective
@@ -115,7 +115,14 @@ def _painted(
     start, moved = _Start(resized(base, size).clamp(0, 1)), None
     if motion is not None and before is not None:
         # Where the flow can't be trusted, what is warped is a ghost: no size may see any of it.
-        moved = torch.lerp(start.picture, warped(before, motion.back), motion.trusted)
+        moved = warped(before, motion.back)
+        if recipe.init == "content":
+            # What came into view begins in the colours that its surroundings were painted in, or a bright piece of the content
+            # would be left at the edge of a dark picture.
+            own = (start.picture + filled(moved - start.picture, motion.trusted)).clamp(0, 1)
+        else:
+            own = start.picture
+        moved = torch.lerp(own, moved, motion.trusted)
         start = _Start(moved, motion.trusted) if recipe.warm_start else start
     last: list[Scale] = []
 
