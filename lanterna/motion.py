@@ -12,14 +12,16 @@ __all__ = ["filled", "flicker", "optical_flow", "reliable", "warped"]
 
 # Rec. 709: what is bright for the eye moves for the eye.
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
-# The library's 15 is for grey pictures with noise; at 30 the flows of photographs in benchmarks/stylize_clip.py are nearer.
-_ATTACHMENT = 30.0
+# Pixels: the deviation of the blur before flows are found. Without it a camera's noise moves what stands still: by little, but
+# by more than the bound for motion boundaries.
+_BLUR = 0.7
 # Ruder, Dosovitskiy and Brox 2016: disocclusions, then motion boundaries; a share of the squared motion, and squared pixels.
 _OCCLUDED, _BOUNDARY = (0.01, 0.5), (0.01, 0.002)
 
-# Pixels: how far beyond the border a still picture's flow may lead, for no flow is exact; and how far beside what leads
-# farther than that nothing is trusted either.
-_SLACK, _MARGIN = 0.1, 2
+# Pixels: how far beyond the border the flow of a still picture may lead, for no flow is exact.
+_SLACK = 0.1
+# Pixels: how far beside what is hidden, and beside what leads out of the picture, nothing is trusted either.
+_BESIDE, _MARGIN = 1, 2
 # Pixels: means over less would copy the strokes beside a gap into it.
 _BLOCK = 8
 
@@ -33,10 +35,23 @@ def optical_flow(here: Tensor, there: Tensor) -> Tensor:
     # Seconds to import, and only clips need it.
     from skimage.registration import optical_flow_tvl1
 
-    weights = torch.tensor(_LUMINANCE).view(3, 1, 1)
-    first, second = ((picture[0].float().cpu() * weights).sum(0).numpy() for picture in (here, there))
-    found = optical_flow_tvl1(first, second, attachment=_ATTACHMENT, dtype=np.float32)  # type: ignore[no-untyped-call]
+    first, second = (_blurred(picture).numpy() for picture in (here, there))
+    found = optical_flow_tvl1(first, second, dtype=np.float32)  # type: ignore[no-untyped-call]
     return torch.from_numpy(np.asarray(found))
+
+
+def _blurred(picture: Tensor) -> Tensor:
+    """The luminance (H, W) of a picture (1, 3, H, W), a little blurred."""
+    grey = (picture.float().cpu() * torch.tensor(_LUMINANCE).view(3, 1, 1)).sum(1, keepdim=True)
+    bell = torch.exp(-torch.arange(-2, 3).square() / (2 * _BLUR**2))
+    bell = bell / bell.sum()
+    padded = F.pad(grey, (2, 2, 2, 2), mode="replicate")
+    return F.conv2d(F.conv2d(padded, bell.view(1, 1, 1, 5)), bell.view(1, 1, 5, 1))[0, 0]
+
+
+def _widened(mask: Tensor, by: int) -> Tensor:
+    """`mask` (H, W) of booleans as (1, 1, H, W) of zeros and ones, with all that is at most `by` pixels beside it."""
+    return F.max_pool2d(mask.float()[None, None], 2 * by + 1, 1, by)
 
 
 def _places(flow: Tensor) -> Tensor:
@@ -67,7 +82,8 @@ def reliable(back: Tensor, forth: Tensor) -> Tensor:
 
     Not where `forth`, the flow (2, H, W) from there to here, does not lead back: there lay something else, in front; not at
     motion boundaries, which no flow finds exactly; and not where `back` leads out of the picture. The first two as in Ruder,
-    Dosovitskiy and Brox, "Artistic Style Transfer for Videos", 2016, with derivatives by central differences.
+    Dosovitskiy and Brox, "Artistic Style Transfer for Videos", 2016, with derivatives by central differences; other than
+    there a pixel beside them is not trusted either, for a flow is smooth and finds the edge of what is hidden too late.
     """
     returned = _sampled(forth[None], back, "bilinear")[0]
     share, least = _OCCLUDED
@@ -80,10 +96,9 @@ def reliable(back: Tensor, forth: Tensor) -> Tensor:
     rows, columns = _places(back)
     height, width = back.shape[1:]
     beyond = torch.maximum(torch.maximum(-rows, rows - height + 1), torch.maximum(-columns, columns - width + 1)) > _SLACK
-    # Pixels beside it are read in part from beyond the border; and a line of single pixels, alone free to change among others
-    # that are held, is painted as a row of dots.
-    beyond = F.max_pool2d(beyond.float()[None, None], 2 * _MARGIN + 1, 1, _MARGIN)
-    return trusted.float() * (1 - beyond)
+    # Beside what leads out, pixels are read in part from beyond the border; and a line of single pixels, alone free to change
+    # among others that are held, is painted as a row of dots.
+    return (1 - _widened(~trusted, _BESIDE)) * (1 - _widened(beyond, _MARGIN))
 
 
 def filled(values: Tensor, known: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lanterna import pictures
-from lanterna.motion import flicker, optical_flow, reliable, warped
+from lanterna.motion import filled, flicker, optical_flow, reliable, warped
 from lanterna.objectives import PICTURE
 from lanterna.priors import where
 
@@ -50,26 +50,47 @@ def test_what_was_hidden_is_not_trusted_and_the_rest_is() -> None:
     (before, was), (now, here) = passing(0), passing(1)
     trusted = reliable(optical_flow(now, before), optical_flow(before, now))[0, 0] > 0
     hidden = was & ~here
-    assert float(trusted[hidden].float().mean()) < 0.25
+    assert float(trusted[hidden].float().mean()) < 0.1
     inner = torch.zeros(SIZE, dtype=torch.bool)
     inner[8:-8, 8:-8] = True
     assert float(trusted[inner & ~was & ~here].float().mean()) > 0.75
 
 
+def test_what_stands_still_is_trusted_in_spite_of_noise() -> None:
+    noise = torch.Generator().manual_seed(0)
+    picture = pictures.load("chelsea", size=(144, 192))
+    now, before = ((picture + 0.008 * torch.randn(picture.shape, generator=noise)).clamp(0, 1) for _ in range(2))
+    assert float(reliable(optical_flow(now, before), optical_flow(before, now)).mean()) > 0.85
+
+
 def test_known_flows_are_judged_as_the_paper_says() -> None:
     still, moving = torch.zeros(2, 20, 20), torch.zeros(2, 20, 20)
     assert bool((reliable(still, still) == 1).all())
+    assert bool((reliable(still - 0.05, still + 0.05) == 1).all()), "a still picture's border is itself"
     moving[1] = 3.0
-    # Out of the picture at the right, and nowhere else; and nowhere where the other flow says that nothing moved.
-    assert reliable(moving, -moving)[0, 0].sum(0).tolist() == [20.0] * 17 + [0.0] * 3
+    # Not where it leads out at the right, nor beside that; and nowhere where the other flow says that nothing moved.
+    assert reliable(moving, -moving)[0, 0].sum(0).tolist() == [20.0] * 15 + [0.0] * 5
     assert not bool(reliable(moving, still).any())
     # 0.01 (9 + 5) + 0.5 is the most by which they may differ, squared: 0.8 pixels.
     near, far = -moving + torch.tensor([0.0, 0.75]).view(2, 1, 1), -moving + torch.tensor([0.0, 0.85]).view(2, 1, 1)
-    assert bool(reliable(moving, near)[..., :17].all()) and not bool(reliable(moving, far).any())
+    assert bool(reliable(moving, near)[..., :15].all()) and not bool(reliable(moving, far).any())
     # A boundary: the step between still and moving is one where its slope, squared, is above 0.01 of the motion.
     step = torch.zeros(2, 20, 20)
     step[1, :, 10:] = 1.0
-    assert reliable(step, -step)[0, 0, 5].tolist()[9:11] == [0.0, 0.0]
+    assert reliable(step, -step)[0, 0, 5].tolist()[8:12] == [0.0] * 4
+
+
+def test_gaps_are_filled_from_around_them() -> None:
+    values, known = torch.zeros(1, 3, 40, 50), torch.ones(1, 1, 40, 50)
+    values[:, 0] = torch.linspace(0, 1, 50)
+    values[:, 1] = 0.3
+    known[..., 5:30, 8:44] = 0
+    gone = torch.where(known > 0, values, torch.full_like(values, 9.0))
+    found = filled(gone, known)
+    assert torch.equal(found * known, values * known)
+    assert float((found - values).abs().max()) < 0.5, "and nothing of what was in the gap"
+    torch.testing.assert_close(found[:, 1], values[:, 1])
+    assert torch.equal(filled(gone, torch.zeros_like(known)), gone)
 
 
 def test_flicker_is_the_root_mean_square_where_trusted() -> None:

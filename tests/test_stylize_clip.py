@@ -44,7 +44,7 @@ def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(clip: Path, **fields: object) -> StylizeClipRecipe:
-    made = {"content": str(clip), "styles": ("coffee",), "size": "48", "steps": 30, **fields}
+    made = {"content": str(clip), "styles": ("coffee",), "size": "48", "steps": 20, **fields}
     return StylizeClipRecipe.model_validate(made)
 
 

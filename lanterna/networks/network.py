@@ -19,7 +19,6 @@ from lanterna.networks.probe import Call, Probe, View, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
-    from lanterna.events import Listener
     from lanterna.techniques.dream import Dream
     from lanterna.techniques.fooled import Fooled
     from lanterna.techniques.found import Patterns
@@ -388,17 +387,11 @@ class Network:
 
         return run(StylizeRecipe(content=content, styles=styles, **fields), self)
 
-    def stylize_clip(
-        self, clip: str | Path, *styles: str, folder: str | Path, on_event: "Listener | None" = None, **fields: Any
-    ) -> "StylizedClip":
-        """A clip painted in `styles`, frame by frame into files of `folder`; `StylizeClipRecipe` has the fields.
-
-        `clip` is a video file, an animated GIF or WebP, or a folder of frames. Frames that are in `folder` already are not
-        painted again.
-        """
+    def stylize_clip(self, clip: str | Path, *styles: str, folder: str | Path, **fields: Any) -> "StylizedClip":
+        """A video, GIF, WebP or folder of frames in `styles`, painted into `folder`; `StylizeClipRecipe` has the fields."""
         from lanterna.techniques.stylize_clip import StylizeClipRecipe, run
 
-        return run(StylizeClipRecipe(content=str(clip), styles=styles, **fields), self, Path(folder), on_event=on_event)
+        return run(StylizeClipRecipe(content=str(clip), styles=styles, **fields), self, Path(folder))
 
     def fool(self, picture: str, **fields: Any) -> "Fooled":
         """`picture` changed so little that nobody sees it, until the network sees another class; see `FoolRecipe`."""

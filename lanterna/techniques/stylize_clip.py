@@ -117,8 +117,8 @@ def _painted(
         # Where the flow can't be trusted, what is warped is a ghost: no size may see any of it.
         moved = warped(before, motion.back)
         if recipe.init == "content":
-            # What came into view begins in the colours that its surroundings were painted in, or a bright piece of the content
-            # would be left at the edge of a dark picture.
+            # What came into view begins in the colours that its surroundings were painted in, or a bright piece of the
+            # content would be left at the edge of a dark picture.
             own = (start.picture + filled(moved - start.picture, motion.trusted)).clamp(0, 1)
         else:
             own = start.picture
