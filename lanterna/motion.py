@@ -12,8 +12,8 @@ __all__ = ["filled", "flicker", "optical_flow", "reliable", "warped"]
 
 # Rec. 709: what is bright for the eye moves for the eye.
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
-# Pixels: the deviation of the blur before flows are found. Without it a camera's noise moves what stands still: by little, but
-# by more than the bound for motion boundaries.
+# Pixels: the deviation of the blur before flows are found. Without it a camera's noise moves what stands still: by little,
+# but by more than the bound for motion boundaries.
 _BLUR = 0.7
 # Ruder, Dosovitskiy and Brox 2016: disocclusions, then motion boundaries; a share of the squared motion, and squared pixels.
 _OCCLUDED, _BOUNDARY = (0.01, 0.5), (0.01, 0.002)

@@ -42,10 +42,10 @@ def save_film(frames: Sequence[Path], path: str | Path, *, fps: float = 25) -> P
     Raises PictureError where it can't be written: the file that was there before then still is.
     """
     target = check_film(path, ANIMATED)
-    encode = _ENCODERS[target.suffix.lower()]
+    encoders: dict[str, Callable[[Sequence[Path], Path, float], None]] = {".mp4": _mp4, ".gif": _gif, ".webp": _webp}
     temporary = temporary_name(target.resolve().parent)
     try:
-        encode(frames, temporary, fps)
+        encoders[target.suffix.lower()](frames, temporary, fps)
         temporary.replace(target.resolve())
     except OSError as error:
         raise PictureError(f"can't write the film {str(path)!r}: {error.strerror or error}") from error
@@ -91,6 +91,3 @@ def _mp4(frames: Sequence[Path], target: Path, fps: float) -> None:
             picture = av.VideoFrame.from_image(image.crop((0, 0, width, height)))  # type: ignore[no-untyped-call]
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-
-
-_ENCODERS: dict[str, Callable[[Sequence[Path], Path, float], None]] = {".mp4": _mp4, ".gif": _gif, ".webp": _webp}
