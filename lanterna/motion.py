@@ -104,10 +104,12 @@ def reliable(back: Tensor, forth: Tensor) -> Tensor:
 def filled(values: Tensor, known: Tensor) -> Tensor:
     """`values` (1, C, H, W), and smoothly from around them where `known` (1, 1, H, W), zeros and ones, is zero.
 
-    By the means of what is known in each block, and of blocks of blocks where nothing is.
+    By the means of what is known in each block, and of blocks of blocks where nothing is; zeros where nothing is at all.
     """
-    if bool(known.all()) or not bool(known.any()):
+    if bool(known.all()):
         return values
+    if not bool(known.any()):
+        return torch.zeros_like(values)
     share = F.avg_pool2d(known, _BLOCK, ceil_mode=True)
     means = F.avg_pool2d(values * known, _BLOCK, ceil_mode=True) / share.clamp(min=1e-6)
     coarse = filled(means, (share > 0).float())

@@ -90,7 +90,7 @@ def test_gaps_are_filled_from_around_them() -> None:
     assert torch.equal(found * known, values * known)
     assert float((found - values).abs().max()) < 0.5, "and nothing of what was in the gap"
     torch.testing.assert_close(found[:, 1], values[:, 1])
-    assert torch.equal(filled(gone, torch.zeros_like(known)), gone)
+    assert not bool(filled(gone, torch.zeros_like(known)).any())
 
 
 def test_flicker_is_the_root_mean_square_where_trusted() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -115,6 +116,18 @@ def test_an_interrupted_clip_goes_on_with_the_same_bits(panned: Path, tmp_path: 
         stylize_clip.run(recipe(panned, steps=5), NETWORK, tmp_path / "cut")
 
 
+def test_after_a_cut_nothing_of_the_picture_before_is_left(tmp_path: Path) -> None:
+    for name, sample in (("cut", "chelsea"), ("alone", "coffee")):
+        (tmp_path / name).mkdir()
+        for number, one in enumerate((sample, "coffee")):
+            pictures.save(pictures.load(one, size=(36, 48)), tmp_path / name / f"{number}.png")
+    cut = stylize_clip.run(recipe(tmp_path / "cut", steps=3), NETWORK, tmp_path / "out")
+    alone = stylize_clip.run(recipe(tmp_path / "alone", steps=3), NETWORK, tmp_path / "other")
+    assert (cut.trusted, cut.flicker, cut.content_flicker) == ((0.0,), (0.0,), (0.0,))
+    assert alone.trusted[0] > 0.9, "what stands still is trusted up to the border"
+    assert torch.equal(pictures.load(cut.frames[1]), pictures.load(alone.frames[0]))
+
+
 def test_more_frames_of_a_clip_begin_with_the_same(panned: Path, tmp_path: Path) -> None:
     stylize_clip.run(recipe(panned, steps=2, frames=2), NETWORK, tmp_path / "out")
     longer = stylize_clip.run(recipe(panned, steps=2, frames=3), NETWORK, tmp_path / "out")
@@ -152,6 +165,26 @@ def test_a_video_without_pyav_says_what_to_install(panned: Path, tmp_path: Path,
     monkeypatch.setattr(clips.importlib.util, "find_spec", lambda name: None if name == "av" else find_spec(name))
     with pytest.raises(MissingError, match=r"pip install 'lanterna\[video\]'"):
         open_clip(made)
+
+
+def test_a_film_that_was_turned_is_read_upright(tmp_path: Path) -> None:
+    import av
+
+    if not hasattr(av.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV can't write a turned film")
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, :32] = 255
+    with av.open(str(tmp_path / "turned.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        # Shown a quarter clockwise: what is at the left is to be at the top.
+        stream.set_display_rotation(-90)
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode(None))
+    clip = open_clip(tmp_path / "turned.mp4")
+    frame = next(clip.frames())
+    assert clip.size == (64, 32) and float(frame[..., :28, :].mean()) > 0.9 > 0.1 > float(frame[..., 36:, :].mean())
 
 
 def test_damaged_clips_are_told(panned: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What `stylize` does with a clip: its frames painted, and put together as a film or kept in a folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,17 @@ def make_clip(
         return 130
     for name, loss in made.losses.items():
         results.print(f"{name}: {loss:.4g}", markup=False)
-    flicker, own = _mean(made.flicker), _mean(made.content_flicker)
-    results.print(f"flicker: {flicker:.4f} (of the clip itself {own:.4f}, over {_mean(made.trusted):.0%} of the pixels)")
+    # At a cut there is nothing to compare with.
+    flicker, own, trusted = (
+        _mean([value for value, share in zip(values, made.trusted, strict=True) if share])
+        for values in (made.flicker, made.content_flicker, made.trusted)
+    )
+    results.print(f"flicker: {flicker:.4f} (of the clip itself {own:.4f}, over {trusted:.0%} of the pixels)", markup=False)
     results.print(str(out), markup=False)
     return 0
 
 
-def _mean(values: tuple[float, ...]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / max(len(values), 1)
 
 

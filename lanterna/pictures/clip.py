@@ -181,7 +181,7 @@ def _decoded(file: Path) -> Iterator[Image.Image]:
                 number += 1
                 image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
                 # Phones film sideways and write down how to turn it.
-                turn = int(frame.rotation)
+                turn = int(getattr(frame, "rotation", 0))
                 yield image.rotate(turn, expand=True) if turn else image
     except (av.FFmpegError, OSError, ValueError) as error:
         what = f"frame {number + 1} of {str(file)!r}" if number else f"{str(file)!r}"

@@ -36,6 +36,9 @@ from lanterna.techniques.stylize import blend_of, losses_of, noise_like, parse_s
 
 __all__ = ["StylizeClipRecipe", "StylizedClip", "run"]
 
+# Between pictures that have nothing to do with each other, a flow leads back by chance at 1 to 10 % of the pixels.
+_CUT = 0.15
+
 
 @dataclass(frozen=True)
 class StylizedClip:
@@ -43,9 +46,9 @@ class StylizedClip:
 
     `flicker` has for each frame but the first the root mean squared difference, for values in [0, 1], to the frame before it
     moved by the flow, over the pixels where the flow can be trusted, whose share is `trusted`; in the 8 bits of the files.
-    `content_flicker` is that of the clip itself: what noise and an inexact flow make. `losses` are the means of all frames,
-    by term. `fps` is the clip's own, None for a folder. `resumed` is how many frames were there already; `stopped` where a
-    listener asked.
+    `content_flicker` is that of the clip itself: what noise and an inexact flow make. All three are 0 at a cut. `losses` are
+    the means of all frames, by term. `fps` is the clip's own, None for a folder. `resumed` is how many frames were there
+    already; `stopped` where a listener asked.
     """
 
     recipe: StylizeClipRecipe
@@ -70,7 +73,8 @@ class _Motion:
     @classmethod
     def between(cls, before: Tensor, now: Tensor) -> "_Motion":
         back = optical_flow(now, before)
-        return cls(back, reliable(back, optical_flow(before, now)))
+        trusted = reliable(back, optical_flow(before, now))
+        return cls(back, trusted if float(trusted.mean()) > _CUT else torch.zeros_like(trusted))
 
 
 @dataclass(frozen=True)
