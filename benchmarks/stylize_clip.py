@@ -222,20 +222,23 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def true_flicker(clip: Sequence[Made], files: Sequence[Path]) -> float:
-    """As `flicker`, but by the true flow, and over all pixels that are visible in both frames, trusted or not."""
-    out = []
-    for made, before, now in zip(clip[1:], files, files[1:], strict=False):
+def true_flicker(clip: Sequence[Made], files: Sequence[Path]) -> tuple[float, float]:
+    """As `flicker`, but by the true flow: over the trusted pixels, and over all that are visible in both frames."""
+    trusted, visible = [], []
+    for last, made, before, now in zip(clip, clip[1:], files, files[1:], strict=False):
         moved = warped(pictures.load(before), made.flow.float())
-        out.append(flicker(pictures.load(now), moved, judged(made).float()[None, None]))
-    return _mean(out)
+        known = judged(made).float()[None, None]
+        held = reliable(optical_flow(made.picture, last.picture), optical_flow(last.picture, made.picture))
+        trusted.append(flicker(pictures.load(now), moved, known * held))
+        visible.append(flicker(pictures.load(now), moved, known))
+    return _mean(trusted), _mean(visible)
 
 
 def painted(name: str, options: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
     """The clip in the style, with what the frames know of each other and without; all else the same."""
     network = lanterna.load("vgg16_hed")
     source = folder / name
-    source.mkdir()
+    source.mkdir(exist_ok=True)
     clip = list(frames_of(name, (round(options.size * 0.75), options.size), options.frames))
     for number, frame in enumerate(clip):
         pictures.save(frame.picture, source / f"{number:03d}.png")
@@ -256,13 +259,13 @@ def painted(name: str, options: argparse.Namespace, folder: Path) -> list[dict[s
             {
                 "clip": name, "kind": title, "frames": len(clip), "flicker": _mean(made.flicker),
                 "content_flicker": _mean(made.content_flicker), "trusted": _mean(made.trusted),
-                "true_flicker": true_flicker(clip, made.frames),
+                "true_flicker": true_flicker(clip, made.frames)[0], "visible_flicker": true_flicker(clip, made.frames)[1],
                 "style_loss": sum(loss for term, loss in made.losses.items() if term.startswith("style")),
                 "content_loss": sum(loss for term, loss in made.losses.items() if term.startswith("content")),
                 "seconds": time.perf_counter() - begun,
             }
         )  # fmt: skip
-        for name_of in ("flicker", "true_flicker"):
+        for name_of in ("flicker", "true_flicker", "visible_flicker"):
             rows[-1][f"{name_of}_ratio"] = rows[-1][name_of] / rows[0][name_of]  # type: ignore[operator]
         print(told(rows[-1]), flush=True)
     return rows
