@@ -140,6 +140,8 @@ def ascend(
         raise OutOfMemoryError(
             f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
         ) from error
+    # A gradient is as large as the canvas, and nobody needs the last one.
+    tuner.zero_grad(set_to_none=True)
     with torch.no_grad():
         pictures = middle(canvas.render(), size) if best is None else best[1]
     listening(Done(step, stopped))

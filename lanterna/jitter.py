@@ -55,11 +55,11 @@ class Jitter:
         amount = torch.ones(count) if self.amount is None else torch.tensor(self.amount)
         zoom = (self.scale[0] + (self.scale[1] - self.scale[0]) * uniform[0]) ** amount
         angle = torch.deg2rad((2 * uniform[1] - 1) * self.rotate * amount)
-        reach_x = reach_y = torch.tensor(self.shift)
+        reach_x = reach_y = shift = torch.tensor(self.shift)
         if self.crop is not None:
             share = self.crop[0] + (self.crop[1] - self.crop[0]) * progress
             zoom = zoom / share
-            reach_y, reach_x = (torch.tensor(side * (1 - share) / 2 + self.shift) for side in size)
+            reach_y, reach_x = (shift + side * (1 - share) / 2 for side in size)
         cos, sin = angle.cos() / zoom, angle.sin() / zoom
         # In units of half a side, as affine_grid has them; rows and columns each by their own side.
         theta = torch.stack(

@@ -1,5 +1,10 @@
 """Films of an endless zoom: whole or not at all, and continued where they stopped."""
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +59,43 @@ def test_an_interrupted_film_goes_on_as_if_it_had_not_been(
     assert again.code == 0 and '"resumed": 3' in again.out
     assert frames(folder / "cut.frames") == frames(folder / "whole.frames")
     assert Path("cut.gif").read_bytes() == Path("whole.gif").read_bytes()
+
+
+KILLED = """
+    import os, signal, sys
+    from lanterna.cli.main import main
+
+    replace, calls = os.replace, iter(range(100))
+
+    def killed(*arguments):
+        if next(calls) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*arguments)
+
+    os.replace = killed
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_killed_while_it_writes_a_frame_a_film_goes_on(lanterna: Run, folder: Path) -> None:
+    film = [*FILM, "--zoom", "5", "--keep-frames", "--quiet", "--out"]
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), *film, "cut.gif"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    # The first file is what says whose frames these are.
+    assert not Path("cut.gif").exists() and len(frames(folder / "cut.frames")) == 2
+    # The same number of threads as in the process that was killed: the same bits.
+    again = lanterna(*film, "cut.gif", "--json")
+    assert again.code == 0 and '"resumed": 2' in again.out, again.err
+    assert lanterna(*film, "whole.gif").code == 0
+    assert frames(folder / "cut.frames") == frames(folder / "whole.frames")
+    assert Path("cut.gif").read_bytes() == Path("whole.gif").read_bytes()
+    assert not list((folder / "cut.frames").glob(".*")), "what was half written is gone"
 
 
 def test_a_full_disk_keeps_the_frames_and_says_so(lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,26 +1,25 @@
 """`autoencode`: a compact description of a data set, and what it shows."""
 
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from cyclopts import Parameter
 
 from lanterna import pictures
+from lanterna.autoencode.experiments import EXPERIMENTS
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.run import Autoencoded, run
 from lanterna.autoencode.variants import Variant
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Common, field_help, make_recipe
-from lanterna.errors import InputError
+from lanterna.errors import InputError, UnknownNameError
 from lanterna.networks.wheels import replace_file
-from lanterna.provenance import PACKAGES
+from lanterna.provenance import describe
 from lanterna.report.autoencode import page
 from lanterna.report.page import check_folder, write_page
 
-__all__ = ["autoencode"]
+__all__ = ["again", "autoencode"]
 
 
 def _help(field: str) -> str:
@@ -72,11 +71,33 @@ def autoencode(
     if common.device != "cpu":
         raise InputError(f"--device {common.device} is not for autoencode: its models are small, and are trained on the cpu")
     common.apply()
+    made = _run(chosen, common)
+    numbers = {"recipe": describe(chosen, None, {}), **made.numbers()}
+    return _tell(made, numbers, _write(made, numbers, out), common)
+
+
+def _run(recipe: AutoencodeRecipe, common: Common) -> Autoencoded:
     stopper = Stopper()
     with stopper.installed(), listener("autoencode", stopper, quiet=common.quiet, share=True) as listen:
-        made = run(chosen, listen)
-    numbers = {"recipe": _record(chosen), **made.numbers()}
-    outputs = _write(made, numbers, out)
+        return run(recipe, listen)
+
+
+def again(
+    recipe: AutoencodeRecipe, _net: None, common: Common, out: Path, _options: dict[str, Any], record: dict[str, Any]
+) -> int:
+    """Make one figure again from its `record`; models come from the cache where they are there."""
+    part, name = str(record.get("part", "")), str(record.get("figure", ""))
+    if part not in EXPERIMENTS:
+        raise UnknownNameError("part", part, EXPERIMENTS)
+    made = _run(recipe.model_copy(update={"parts": (part,)}), common)
+    figures = {figure.name: figure for one in made.parts for figure in one.figures}
+    if name not in figures and not made.stopped:
+        raise UnknownNameError("figure", name, figures)
+    files = [str(pictures.save(figures[name].picture, out, recipe=record))] if name in figures else []
+    return _tell(made, {"recipe": record, **made.numbers()}, files, common)
+
+
+def _tell(made: Autoencoded, numbers: dict[str, Any], outputs: list[str], common: Common) -> int:
     if common.json:
         print_json({**numbers, "outputs": outputs})
     else:
@@ -84,21 +105,17 @@ def autoencode(
     return 130 if made.stopped else 0
 
 
-def _record(recipe: AutoencodeRecipe) -> dict[str, Any]:
-    return {
-        "recipe": recipe.model_dump(mode="json"),
-        "versions": {package: metadata.version(package) for package in PACKAGES},
-        "threads": torch.get_num_threads(),
-        "inputs": recipe.digests(),
-    }
-
-
 def _write(made: Autoencoded, numbers: dict[str, Any], out: Path) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     files = [model.save(out / f"{model.variant}-{code}.safetensors") for code, model in made.models.items()]
     for part in made.parts:
         files += [
-            pictures.save(figure.picture, out / f"{figure.name}.png", recipe=numbers["recipe"]) for figure in part.figures
+            pictures.save(
+                figure.picture,
+                out / f"{figure.name}.png",
+                recipe={**numbers["recipe"], "part": part.name, "figure": figure.name},
+            )
+            for figure in part.figures
         ]
     files.append(out / "numbers.json")
     replace_file(files[-1], [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])

@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from lanterna import pictures
-from lanterna.cli import dream, fool, invert, manifold, patterns, stylize, visualize
+from lanterna.autoencode.recipe import AutoencodeRecipe
+from lanterna.cli import autoencode, dream, fool, invert, manifold, patterns, stylize, visualize
 from lanterna.cli.console import errors
 from lanterna.cli.options import Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError
@@ -47,6 +48,7 @@ TECHNIQUES = {
     "stylize": _Technique(StylizeRecipe, stylize.again),
     "stylize-clip": _Technique(StylizeClipRecipe, stylize.again),
     "texture": _Technique(TextureRecipe, stylize.again),
+    "autoencode": _Technique(AutoencodeRecipe, autoencode.again),
 }
 
 

@@ -8,6 +8,8 @@ import torch
 from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import Tensor, nn
 
+from lanterna.networks.surgery import hooked, put
+
 __all__ = ["fold", "folded_affine"]
 
 # Exact types only: a subclass may standardise its weights or normalise differently, and folding would then be wrong.
@@ -15,13 +17,9 @@ _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
-def _hooked(part: nn.Module) -> bool:
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
-
-
 def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
     plain = type(conv) in _CONVOLUTIONS and type(norm) in _NORMS
-    return plain and not _hooked(conv) and not _hooked(norm) and getattr(norm, "running_mean", None) is not None
+    return plain and not hooked(conv) and not hooked(norm) and getattr(norm, "running_mean", None) is not None
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -59,14 +57,6 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return folded
 
 
-def _replace(module: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put `new` wherever `old` is: a part may be registered under several names, and be called by any of them."""
-    for parent in list(module.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is old:
-                parent._modules[name] = new
-
-
 def fold(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> nn.Module:
     """A copy of `module` with each (convolution, batch normalisation) of `pairs` made one convolution.
 
@@ -81,8 +71,8 @@ def fold(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str
         if conv_name in kept or not _can_fold(conv, norm):
             continue
         assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        _replace(clone, conv, _folded(conv, norm))
+        put(clone, conv, _folded(conv, norm))
         # timm's norms carry their activation as a child; what is left of the norm is those children, by the same names.
         rest = OrderedDict(norm.named_children())
-        _replace(clone, norm, nn.Sequential(rest) if rest else nn.Identity())
+        put(clone, norm, nn.Sequential(rest) if rest else nn.Identity())
     return clone

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from lanterna.networks.surgery import hooked, put
+
 __all__ = ["CEILINGS", "LeanReLU6", "ceiling_of", "lean_relu6", "rectify_in_place"]
 
 
@@ -70,10 +72,6 @@ def ceiling_of(module: nn.Module) -> float | None:
     return {nn.ReLU: float("inf"), nn.ReLU6: 6.0, LeanReLU6: 6.0}.get(type(module))
 
 
-def _hooked(part: nn.Module) -> bool:
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
-
-
 def rectify_in_place(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> nn.Module:
     """`module` with the ReLU or ReLU6 of each (producer, ReLU) of `pairs` in place: nothing else looks at the map before it.
 
@@ -81,15 +79,15 @@ def rectify_in_place(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: 
     modules with hooks of the user's. Changes `module`.
     """
     kept = set(keep)
-    for name, part in list(module.named_modules()):
-        if type(part) is nn.ReLU6 and part.inplace and not _hooked(part):
-            module.set_submodule(name, LeanReLU6())
+    for part in list(module.modules()):
+        if type(part) is nn.ReLU6 and part.inplace and not hooked(part):
+            put(module, part, LeanReLU6())
     for producer, name in pairs:
         part = module.get_submodule(name)
-        if producer in kept or _hooked(part) or _hooked(module.get_submodule(producer)):
+        if producer in kept or hooked(part) or hooked(module.get_submodule(producer)):
             continue
         if type(part) is nn.ReLU:
             part.inplace = True
         elif type(part) is nn.ReLU6:
-            module.set_submodule(name, LeanReLU6())
+            put(module, part, LeanReLU6())
     return module

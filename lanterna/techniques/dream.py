@@ -198,7 +198,8 @@ class Dreamer:
         detail: Tensor | None = None
         done, stopped, moved = 0, False, steps == 0
         for octave in self.sizes(size):
-            base = resize(picture, octave).clamp(0, 1)
+            # Nothing changes it: at the largest size the picture itself will do.
+            base = picture if octave == size else resize(picture, octave).clamp_(0, 1)
             canvas = base.clone() if detail is None else resize(detail, octave).add_(base).clamp_(0, 1)
             mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1)
             result = ascend(

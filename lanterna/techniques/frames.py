@@ -22,10 +22,17 @@ def frame_file(folder: Path, index: int) -> Path:
     return folder / f"frame-{index:05d}.png"
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a kill left half written."""
+    for file in (*folder.glob(".lanterna-*.tmp"), *folder.glob(".recipe.json.*")):
+        file.unlink(missing_ok=True)
+
+
 def ready_frames(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
     """The whole frames that are there, from the first on. Raises InputError where they are of another film."""
     try:
         folder.mkdir(exist_ok=True)
+        _sweep(folder)
         note = folder / "recipe.json"
         if note.exists():
             if json.loads(note.read_text(encoding="utf-8")) != dict(mark):
@@ -44,6 +51,7 @@ def ready_frames(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path
 
 def remove_frames(folder: Path) -> None:
     """Remove the frames and their folder, and nothing else that may be in it."""
+    _sweep(folder)
     for file in [*folder.glob("frame-*.png"), folder / "recipe.json"]:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

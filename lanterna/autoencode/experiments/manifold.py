@@ -64,13 +64,7 @@ def make(shop: Workshop) -> Part:
                 for line in lines
             ),
         )
-        last = lines[-1]
-        says.append(
-            f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of "
-            f"{last['epsilon']:g}, "
-            f"and {last['aware']:.0%} is left once the attack takes its gradient through the projection: "
-            + ("it helps little against who knows of it." if last["aware"] < 0.5 * last["projected"] else "it helps.")
-        )
+        says.append(_verdict(lines))
     picture, drift = _projected(shop, net, attacked_pictures)
     figures.append(Figure("projected", "The same net again and again: x, D(E(x)), D(E(D(E(x)))), ...", picture))
     return Part(
@@ -82,6 +76,17 @@ def make(shop: Workshop) -> Part:
         "midpoints by the code were as far from real pictures as those by pixels, or an attack through the projection did no "
         "better than one that does not know of it.",
         table,
+    )
+
+
+def _verdict(lines: list[dict[str, Any]]) -> str:
+    last = lines[-1]
+    worse = [f"{line['epsilon']:g}" for line in lines if line["aware"] < line["attacked"]]
+    return (
+        f"Projecting first brings {last['attacked']:.0%} back to {last['projected']:.0%} at a change of {last['epsilon']:g}, "
+        f"against an attack on the classifier alone. One that takes its gradient through the projection leaves "
+        f"{last['aware']:.0%}"
+        + (f", and at {', '.join(worse)} less than without any defence: it is then worse than nothing." if worse else ".")
     )
 
 
