@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "total_variation"]
+__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "total_variation", "where"]
 
 
 def _prior(name: str, value: Callable[[Tensor], Tensor]) -> Objective:
@@ -40,6 +40,15 @@ def l1() -> Objective:
 def l2(target: Tensor | float = 0.5) -> Objective:
     """Mean squared distance to `target`: grey, or pictures (B, C, H, W) of the canvas's own size."""
     return _prior("l2", lambda pictures: (pictures - target).square().flatten(1).mean(1))
+
+
+def where(mask: Tensor, target: Tensor) -> Objective:
+    """Mean squared distance to `target` (B, C, H, W), each pixel by its weight in `mask` (B, 1, H, W), at least 0.
+
+    The mean is over all pixels, so that one pixel is held as strongly in a small mask as in a large one. With a warped frame
+    of a clip and the mask of what can be trusted: the temporal loss of Ruder, Dosovitskiy and Brox 2016.
+    """
+    return _prior("where", lambda pictures: ((pictures - target).square() * mask).flatten(1).mean(1))
 
 
 class _Roughness(torch.autograd.Function):

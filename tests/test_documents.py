@@ -16,8 +16,9 @@ from documents import PAGES, ROOT, blocks, smaller
 import lanterna as package
 from lanterna import attacks, networks, pictures
 from lanterna.cli.main import COMMANDS
+from lanterna.pictures.film import save_film
 from lanterna.recipe import Recipe
-from lanterna.techniques import dream, fool, invert, manifold, patterns, stylize, visualize
+from lanterna.techniques import dream, fool, invert, manifold, patterns, stylize, stylize_clip, visualize
 
 Run = Callable[..., SimpleNamespace]
 
@@ -28,6 +29,7 @@ LESS: dict[str, dict[str, Any]] = {
     "invert": {"steps": 2, "samples": 2, "size": "64"},
     "dream": {"steps": 1, "octaves": 1, "size": "64"},
     "stylize": {"steps": 1, "size": "64"},
+    "stylize-clip": {"steps": 1, "size": "64"},
     "fool": {"steps": 1, "second": "none"},
     "manifold": {
         "pictures": 120, "seeds": 1, "classifier_steps": 10, "density_steps": 10, "noise": 50, "each": 10, "plane": 8,
@@ -38,7 +40,7 @@ LESS: dict[str, dict[str, Any]] = {
 ONCE = ("classify", "doctor", "dream", "fetch", "fool", "invert", "layers", "manifold", "networks", "patterns", "stylize",
         "texture", "tour")  # fmt: skip
 DONE: set[tuple[str, ...]] = set()
-TECHNIQUES = (visualize, patterns, invert, dream, stylize, fool, manifold)
+TECHNIQUES = (visualize, patterns, invert, dream, stylize, stylize_clip, fool, manifold)
 
 
 def less(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,6 +66,7 @@ def reader(folder: Path, vgg16_hed: networks.Network, monkeypatch: pytest.Monkey
     for name in ("coffee", "chelsea", "rocket"):
         pictures.save(pictures.load(name, size=96), folder / "photos" / f"{name}.png")
     pictures.save(pictures.load("coffee", size=128), folder / "my.jpg")
+    save_film([folder / "photos" / f"{name}.png" for name in ("coffee", "chelsea")], folder / "clip.gif")
     return {"my_module": torchvision.models.resnet18(), "my_labels": [f"class {i}" for i in range(1000)]}
 
 

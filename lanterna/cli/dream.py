@@ -15,7 +15,8 @@ from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques import zoom as zooming
 from lanterna.techniques.dream import Dream, DreamRecipe, run
-from lanterna.techniques.zoom import ZoomRecipe, frames_folder, remove_frames
+from lanterna.techniques.frames import frames_folder, remove_frames
+from lanterna.techniques.zoom import ZoomRecipe
 
 __all__ = ["again", "dream"]
 

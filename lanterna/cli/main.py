@@ -35,7 +35,10 @@ COMMANDS = {
         "Recreate a picture from what each LAYER of NETWORK says about it; LAYER may be all, a dozen through the depth.",
     ),
     "dream": ("dream:dream", "Ask a layer for more of whatever it sees in PICTURE, again and again."),
-    "stylize": ("stylize:stylize", "Paint CONTENT in the style of each STYLE: files or sample pictures."),
+    "stylize": (
+        "stylize:stylize",
+        "Paint CONTENT, a picture or a clip, in the style of each STYLE: files or sample pictures.",
+    ),
     "texture": ("stylize:texture", "More of the texture of STYLE, at any size, from noise."),
     "style-distance": (
         "style_distance:style_distance",

@@ -23,7 +23,7 @@ from lanterna.techniques.fool_noise import FoolNoiseRecipe
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.manifold import ManifoldRecipe
 from lanterna.techniques.patterns import PatternsRecipe
-from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
+from lanterna.techniques.style_recipe import StylizeClipRecipe, StylizeRecipe, TextureRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
 __all__ = ["replay"]
@@ -46,6 +46,7 @@ TECHNIQUES = {
     "fool": _Technique(FoolRecipe, fool.again),
     "fool-noise": _Technique(FoolNoiseRecipe, fool.again_noise),
     "stylize": _Technique(StylizeRecipe, stylize.again),
+    "stylize-clip": _Technique(StylizeClipRecipe, stylize.again),
     "texture": _Technique(TextureRecipe, stylize.again),
     "autoencode": _Technique(AutoencodeRecipe, autoencode.again),
 }

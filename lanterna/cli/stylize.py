@@ -10,15 +10,25 @@ from lanterna import pictures
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.film import Film, check_film
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.stylize_clip import check_clip_out, make_clip, wants_clip
 from lanterna.errors import InputError
 from lanterna.events import Event, Preview
 from lanterna.moments import StatisticName
 from lanterna.networks.adapt import Pooling
 from lanterna.networks.network import Network
+from lanterna.pictures.clip import CLIPS
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
-from lanterna.techniques.style_recipe import Colour, ContentLoss, PresetName, StyleRecipe, StylizeRecipe, TextureRecipe
+from lanterna.techniques.style_recipe import (
+    Colour,
+    ContentLoss,
+    PresetName,
+    StyleRecipe,
+    StylizeClipRecipe,
+    StylizeRecipe,
+    TextureRecipe,
+)
 from lanterna.techniques.stylize import Stylized, run, run_texture
 
 __all__ = ["again", "stylize", "texture"]
@@ -36,7 +46,7 @@ NetworkName = Annotated[str, Parameter(help="the network whose features are matc
 
 
 def _help(field: str) -> str:
-    return field_help(StylizeRecipe, field)
+    return field_help(StylizeClipRecipe, field)
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:
@@ -75,14 +85,22 @@ def stylize(
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     network: NetworkName = "vgg16_hed",
+    temporal_weight: Annotated[float | None, Parameter(help="clips: " + _help("temporal_weight"))] = None,
+    warm_start: Annotated[bool | None, Parameter(help="clips: " + _help("warm_start"))] = None,
+    frames: Annotated[int | None, Parameter(help="clips: " + _help("frames"))] = None,
+    fps: Annotated[float | None, Parameter(help="clips: frames a second of the film; by default the clip's own")] = None,
+    keep_frames: Annotated[bool, Parameter(negative=(), help="clips: keep the film's frames in NAME.frames")] = False,
     checkpoint: Checkpoint = None,
     film: FilmPath = None,
-    out: Annotated[Path, Parameter(help="the PNG to write")] = Path("stylize.png"),
+    out: Annotated[
+        Path | None,
+        Parameter(help="the PNG to write [stylize.png]; of a clip a .mp4, .gif, .webp or folder [stylize.mp4]"),
+    ] = None,
     recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
-    """Paint CONTENT in the style of each STYLE: files or sample pictures.
+    """Paint CONTENT, a picture or a clip, in the style of each STYLE: files or sample pictures.
 
     Example: lanterna stylize chelsea coffee --size 384 --out cat.png
     """
@@ -94,7 +112,23 @@ def stylize(
         "statistic": statistic, "scramble": scramble, "pooling": pooling, "preset": preset, "steps": steps, "lr": lr,
         "tile": tile, "seed": seed,
     }  # fmt: skip
-    return _command(StylizeRecipe, fields, recipe, network, arch, common or Common(), out, film, checkpoint)
+    common = common or Common()
+    moving = {"temporal_weight": temporal_weight, "warm_start": warm_start, "frames": frames}
+    if not wants_clip(content, out):
+        given = {**moving, "fps": fps, "keep_frames": keep_frames or None}
+        wrong = next((name.replace("_", "-") for name, value in given.items() if value is not None), None)
+        if wrong is not None:
+            raise InputError(f"--{wrong} goes with a clip, and {content!r} is none; {CLIPS}")
+        return _command(StylizeRecipe, fields, recipe, network, arch, common, out or Path("stylize.png"), film, checkpoint)
+    for flag, path in (("--film", film), ("--checkpoint", checkpoint)):
+        if path is not None:
+            raise InputError(f"{flag} is for a picture; a clip's frames are kept one by one, and the same command goes on")
+    if fps is not None and not 0.1 <= fps <= 100:
+        raise InputError(f"--fps {fps:g} is out of range; give 0.1 to 100 frames a second")
+    chosen = make_recipe(StylizeClipRecipe, recipe, {**fields, **moving})
+    target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
+    net = load_network(network, common, arch)
+    return make_clip(chosen, net, common, target, {"arch": arch}, fps=fps, keep_frames=keep_frames)
 
 
 def texture(
@@ -235,6 +269,8 @@ def again(
     recipe: StyleRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], record: dict[str, Any]
 ) -> int:
     """Make a picture again from its record."""
+    if "frame" in record:
+        raise InputError("a single frame of a clip is not made again by itself: run the command again on the clip")
     if "stopped_after" in record:
         raise InputError("this picture was stopped early; run its recipe again with --checkpoint, or to its end")
     return _make(recipe, net, common, out, options)

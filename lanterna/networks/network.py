@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.found import Patterns
     from lanterna.techniques.inversion import Inversion
     from lanterna.techniques.stylize import Stylized
+    from lanterna.techniques.stylize_clip import StylizedClip
     from lanterna.techniques.visualize import Visualization
 
 __all__ = ["LOGITS", "Layer", "Network", "Prediction"]
@@ -385,6 +386,12 @@ class Network:
         from lanterna.techniques.stylize import StylizeRecipe, run
 
         return run(StylizeRecipe(content=content, styles=styles, **fields), self)
+
+    def stylize_clip(self, clip: str | Path, *styles: str, folder: str | Path, **fields: Any) -> "StylizedClip":
+        """A video, GIF, WebP or folder of frames in `styles`, painted into `folder`; `StylizeClipRecipe` has the fields."""
+        from lanterna.techniques.stylize_clip import StylizeClipRecipe, run
+
+        return run(StylizeClipRecipe(content=str(clip), styles=styles, **fields), self, Path(folder))
 
     def fool(self, picture: str, **fields: Any) -> "Fooled":
         """`picture` changed so little that nobody sees it, until the network sees another class; see `FoolRecipe`."""

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 
 from lanterna.errors import PictureError
 
-__all__ = ["opened", "to_floats"]
+__all__ = ["DECODER_ERRORS", "opened", "to_floats"]
 
 Floats = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ _READABLE = "PNG, JPEG, WebP, GIF, TIFF, BMP and the like can be read"
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 
 # What Pillow's decoders have been seen to raise for damaged files.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -64,7 +64,7 @@ def opened(content: bytes, name: str) -> Iterator[Image.Image]:
             if content.startswith(_SIGNATURES):
                 raise PictureError(f"picture {name!r} is truncated or damaged: it ends within its header") from error
             raise PictureError(f"{name!r} is not a picture; {_READABLE}") from error
-        except _DECODER_ERRORS as error:
+        except DECODER_ERRORS as error:
             raise PictureError(f"picture {name!r} is truncated or damaged: {error}") from error
 
 
@@ -92,7 +92,7 @@ def to_floats(image: Image.Image, name: str = "") -> Floats:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         # A broken EXIF block says nothing about the pixels, which have been decoded by now.
         return image
 

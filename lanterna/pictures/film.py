@@ -1,8 +1,9 @@
-"""Films out of pictures: GIF with Pillow, MP4 with PyAV; whole or not at all."""
+"""Films out of pictures: GIF and WebP with Pillow, MP4 with PyAV; whole or not at all."""
 
 import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
@@ -10,20 +11,22 @@ from PIL import Image
 from lanterna.errors import MissingError, PictureError
 from lanterna.pictures.write import temporary_name
 
-__all__ = ["FILMS", "check_film", "save_film"]
+__all__ = ["ANIMATED", "FILMS", "check_film", "save_film"]
 
+# What is always a film; a WebP may be a single picture as well.
 FILMS = (".mp4", ".gif")
+ANIMATED = (*FILMS, ".webp")
 
 
-def check_film(path: str | Path) -> Path:
+def check_film(path: str | Path, allowed: Sequence[str] = FILMS) -> Path:
     """Makes sure, before anything is computed, that a film can be written to `path`; gives it as a Path.
 
-    Raises PictureError for a suffix that is not `.mp4` or `.gif`, or a folder that can't be written, and MissingError
-    where an MP4 is asked for without PyAV.
+    Raises PictureError for a suffix that is not `allowed`, or a folder that can't be written, and MissingError where an MP4
+    is asked for without PyAV.
     """
     target = Path(path).expanduser()
-    if target.suffix.lower() not in FILMS:
-        raise PictureError(f"can't write the film {str(path)!r}: allowed are {', '.join(FILMS)}")
+    if target.suffix.lower() not in allowed:
+        raise PictureError(f"can't write the film {str(path)!r}: allowed are {', '.join(allowed)}")
     if target.is_dir() or not target.resolve().parent.is_dir():
         raise PictureError(f"can't write the film {str(path)!r}: it is a folder, or in a folder that does not exist")
     if target.suffix.lower() == ".mp4" and importlib.util.find_spec("av") is None:
@@ -31,16 +34,18 @@ def check_film(path: str | Path) -> Path:
     return target
 
 
-def save_film(frames: Sequence[Path], path: str | Path, *, fps: int = 25) -> Path:
+def save_film(frames: Sequence[Path], path: str | Path, *, fps: float = 25) -> Path:
     """Writes the pictures in the files `frames`, all of one size, as a film; an odd last row or column is cut off in MP4.
+
+    The suffix decides: `.mp4`, `.gif` (256 colours) or `.webp` (lossy, quality 90).
 
     Raises PictureError where it can't be written: the file that was there before then still is.
     """
-    target = check_film(path)
-    encode: Callable[[Sequence[Path], Path, int], None] = _mp4 if target.suffix.lower() == ".mp4" else _gif
+    target = check_film(path, ANIMATED)
+    encoders: dict[str, Callable[[Sequence[Path], Path, float], None]] = {".mp4": _mp4, ".gif": _gif, ".webp": _webp}
     temporary = temporary_name(target.resolve().parent)
     try:
-        encode(frames, temporary, fps)
+        encoders[target.suffix.lower()](frames, temporary, fps)
         temporary.replace(target.resolve())
     except OSError as error:
         raise PictureError(f"can't write the film {str(path)!r}: {error.strerror or error}") from error
@@ -56,7 +61,7 @@ def _images(frames: Sequence[Path]) -> Iterator[Image.Image]:
             yield image.convert("RGB")
 
 
-def _gif(frames: Sequence[Path], target: Path, fps: int) -> None:
+def _gif(frames: Sequence[Path], target: Path, fps: float) -> None:
     # One at a time: Pillow takes a generator, and a film in memory would be large.
     first, *_ = _images(frames[:1])
     # GIF counts in hundredths of a second, and below two most programs slow down.
@@ -66,11 +71,17 @@ def _gif(frames: Sequence[Path], target: Path, fps: int) -> None:
     )
 
 
-def _mp4(frames: Sequence[Path], target: Path, fps: int) -> None:
+def _webp(frames: Sequence[Path], target: Path, fps: float) -> None:
+    first, *_ = _images(frames[:1])
+    rest, shown = _images(frames[1:]), max(1, round(1000 / fps))
+    first.save(target, "WEBP", save_all=True, append_images=rest, duration=shown, loop=0, quality=90)
+
+
+def _mp4(frames: Sequence[Path], target: Path, fps: float) -> None:
     import av
 
     with av.open(str(target), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps)
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         for image in _images(frames):
             # The colour planes of yuv420p have half the side.
             width, height = image.width // 2 * 2, image.height // 2 * 2

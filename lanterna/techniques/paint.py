@@ -25,13 +25,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Scale:
-    """What one size asks for: its losses, and the tiles it is gone through by (None for the whole at once)."""
+    """What one size asks for: its losses, and the tiles it is gone through by (None for the whole at once).
+
+    `begun` makes of the picture that the size before gave, (1, 3, H, W) at this size, the one that this size begins with.
+    """
 
     size: Size
     steps: int
     terms: Sequence[Term]
     priors: Sequence[tuple[float, Objective]]
     tiling: Tiling | None
+    begun: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def paint(
         if index < start.scale or series.stopped:
             continue
         scale = scale_at(size, count)
-        canvas = PictureCanvas(resized(picture, size).clamp(0, 1).to(network.device))
+        given = resized(picture, size).clamp(0, 1).to(network.device)
+        canvas = PictureCanvas(given if scale.begun is None or first else scale.begun(given))
         made: list[torch.optim.Optimizer] = []
 
         def tuner(

@@ -1,7 +1,7 @@
 """What every size of a painting asks for: its losses, made from the style's and the content's pictures at that size."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from lanterna.priors import total_variation
 from lanterna.summaries import Term, Tiling, content_term, histogram_term, self_similarity_term, style_term
 from lanterna.techniques.paint import Scale, Size
 from lanterna.techniques.style_layers import StyleLayers, style_weights
-from lanterna.techniques.style_recipe import StyleRecipe, StylizeRecipe, TextureRecipe
+from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe, TextureRecipe
 from lanterna.techniques.style_targets import features_of, guides_at, mixed, moments_of, rows_of, shrunk
 from lanterna.tiles import reach_of
 
@@ -41,7 +41,7 @@ def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size
 
 @dataclass(frozen=True)
 class Studio:
-    """All that is needed to make the losses of any size."""
+    """All that is needed to make the losses of any size. `kept` are those of the style by size: a clip needs them often."""
 
     recipe: StyleRecipe
     network: Network
@@ -52,6 +52,7 @@ class Studio:
     masks: list[Tensor]
     wrapped: bool
     size: Size
+    kept: dict[Size, list[Term]] = field(default_factory=dict)
 
     def shown(self, size: Size) -> list[Tensor]:
         """The styles as they are at one of the sizes: in the same proportion to the result at all of them."""
@@ -124,19 +125,21 @@ class Studio:
         return terms
 
     def _content(self, size: Size) -> list[Term]:
-        weight = self.weight("content") if isinstance(self.recipe, StylizeRecipe) else 0.0
+        weight = self.weight("content") if isinstance(self.recipe, PaintRecipe) else 0.0
         if self.content is None or not weight:
             return []
         layers = self.layers.content
         found = features_of(self.network, resized(self.content, size).clamp(0, 1), layers, self.tiling(size))
         part = weight / len(layers)
-        if isinstance(self.recipe, StylizeRecipe) and self.recipe.content_loss == "self_similarity":
+        if isinstance(self.recipe, PaintRecipe) and self.recipe.content_loss == "self_similarity":
             return [self_similarity_term(layer, found[layer], weight=part) for layer in layers]
         return [content_term(layer, found[layer], weight=part, relative=self.recipe.defaults.relative) for layer in layers]
 
     def scale(self, size: Size, steps: int) -> Scale:
         """The losses at `size`."""
-        return Scale(size, steps, [*self._style(size), *self._content(size)], self._priors(size), self.tiling(size))
+        if size not in self.kept:
+            self.kept[size] = self._style(size)
+        return Scale(size, steps, [*self.kept[size], *self._content(size)], self._priors(size), self.tiling(size))
 
     def _priors(self, size: Size) -> list[tuple[float, Objective]]:
         weight = self.weight("tv")

@@ -5,11 +5,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lanterna import pictures
 from lanterna.moments import Normalisation, StatisticName
 from lanterna.networks.adapt import Pooling
+from lanterna.pictures.clip import clip_digest
 from lanterna.recipe import Recipe
 
-__all__ = ["PRESETS", "Colour", "ContentLoss", "Preset", "PresetName", "StyleRecipe", "StylizeRecipe", "TextureRecipe"]
+__all__ = [
+    "PRESETS",
+    "Colour",
+    "ContentLoss",
+    "PaintRecipe",
+    "Preset",
+    "PresetName",
+    "StyleRecipe",
+    "StylizeClipRecipe",
+    "StylizeRecipe",
+    "TextureRecipe",
+]
 
 PresetName = Literal["multiscale", "gatys"]
 Colour = Literal["style", "content", "luminance"]
@@ -30,14 +43,15 @@ class Preset:
     relative: bool
     even_layers: bool
     normalisation: Normalisation | None
+    temporal_weight: float
 
 
 PRESETS: dict[PresetName, Preset] = {
     # Weights found at 256 px on vgg16_hed: see docs/stylize.md.
-    "multiscale": Preset("wasserstein", 0.02, 1.0, 0.02, "adam", True, 100, True, False, None),
+    "multiscale": Preset("wasserstein", 0.02, 1.0, 0.02, "adam", True, 100, True, False, None, 1.0),
     # neural-style-pt: content 5, style 100 on Gram / (C N), both on pixels of 0 to 255; L-BFGS at one size. Its tv of 1e-3 is
-    # a sum over such pixels.
-    "gatys": Preset("gram", 5.0, 100.0, 1e-3, "lbfgs", False, 300, False, True, "all"),
+    # a sum over such pixels. Ruder et al. 2016 have 200 times the content's weight for the frame before, on such pixels too.
+    "gatys": Preset("gram", 5.0, 100.0, 1e-3, "lbfgs", False, 300, False, True, "all", 1000.0),
 }
 
 
@@ -74,11 +88,10 @@ class StyleRecipe(Recipe):
         return PRESETS[self.preset]
 
 
-class StylizeRecipe(StyleRecipe):
-    """The content of one picture in the style of others."""
+class PaintRecipe(StyleRecipe):
+    """What it takes to paint a content, of a picture or of a clip."""
 
-    technique: Literal["stylize"] = "stylize"
-    content: Annotated[str, Field(description="the picture to paint again: a file or a sample's name")]
+    content: Annotated[str, Field(description="what to paint again: a picture's file, a sample's name, or a clip")]
     masks: Annotated[tuple[str, ...], Field(description="where each style goes: one grey picture for each style")] = ()
     content_weight: Annotated[float | None, Field(ge=0, description="weight of the content; by default the preset's")] = None
     content_loss: Annotated[ContentLoss, Field(description="what of the content is kept")] = "features"
@@ -94,6 +107,31 @@ class StylizeRecipe(StyleRecipe):
         """Content, styles, masks, and the picture it starts from."""
         start = () if self.init in ("content", "noise", "style") else (self.init,)
         return tuple(dict.fromkeys((self.content, *self.styles, *self.masks, *start)))
+
+
+class StylizeRecipe(PaintRecipe):
+    """The content of one picture in the style of others."""
+
+    technique: Literal["stylize"] = "stylize"
+
+
+class StylizeClipRecipe(PaintRecipe):
+    """A clip in the style of pictures, each frame beside the one before it; `size`, `steps` and the rest are for each."""
+
+    technique: Literal["stylize-clip"] = "stylize-clip"
+    temporal_weight: Annotated[
+        float | None,
+        Field(ge=0, description="weight of the frame before, where motion is known; by default the preset's"),
+    ] = None
+    warm_start: Annotated[
+        bool, Field(description="each frame starts as the one before it, moved; otherwise as the first one does")
+    ] = True
+    frames: Annotated[int | None, Field(ge=2, description="at most this many frames, from the first on")] = None
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of the clip, a file or a folder of frames, and of the pictures."""
+        pictures_of = [name for name in self.inputs() if name != self.content]
+        return {self.content: clip_digest(self.content), **{name: pictures.digest(name) for name in pictures_of}}
 
 
 class TextureRecipe(StyleRecipe):

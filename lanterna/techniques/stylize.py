@@ -20,9 +20,21 @@ from lanterna.pictures.colour import match_colours, with_colours_of
 from lanterna.techniques.paint import Painted, Scale, Size, Sketch, paint
 from lanterna.techniques.studio import Studio, styles_at
 from lanterna.techniques.style_layers import StyleLayers, default_layers
-from lanterna.techniques.style_recipe import StyleRecipe, StylizeRecipe, TextureRecipe
+from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe, StylizeRecipe, TextureRecipe
 
-__all__ = ["StylizeRecipe", "Stylized", "TextureRecipe", "run", "run_texture", "scales_for"]
+__all__ = [
+    "StylizeRecipe",
+    "Stylized",
+    "TextureRecipe",
+    "blend_of",
+    "losses_of",
+    "noise_like",
+    "parse_sides",
+    "prepare",
+    "run",
+    "run_texture",
+    "scales_for",
+]
 
 # crowsonkb/style-transfer-pytorch: sizes rise by the root of two, from 128.
 _RATIO, _SMALLEST = 2**0.5, 128
@@ -73,7 +85,8 @@ def scales_for(size: Size, first: int, *, multiscale: bool) -> tuple[list[Size],
     return sizes, steps
 
 
-def _blend(recipe: StyleRecipe) -> list[float]:
+def blend_of(recipe: StyleRecipe) -> list[float]:
+    """The share of each style; they sum to 1. Raises InputError."""
     weights = recipe.style_blend_weights or (1.0,) * len(recipe.styles)
     if len(weights) != len(recipe.styles):
         raise InputError(
@@ -88,7 +101,7 @@ def _blend(recipe: StyleRecipe) -> list[float]:
 def _checked(network: Network, recipe: StyleRecipe, size: Size) -> StyleLayers:
     """The layers, all of them there and with maps."""
     usual = default_layers(network)
-    content = recipe.content_layers if isinstance(recipe, StylizeRecipe) else ()
+    content = recipe.content_layers if isinstance(recipe, PaintRecipe) else ()
     layers = StyleLayers(recipe.style_layers or usual.style, content or usual.content)
     for name in (*layers.style, *layers.content):
         layer = network.layer(name)
@@ -132,7 +145,7 @@ def _masks(recipe: StylizeRecipe, size: Size) -> list[Tensor]:
     return masks
 
 
-def _noise(style: Tensor, size: Size, seed: int) -> Tensor:
+def noise_like(style: Tensor, size: Size, seed: int) -> Tensor:
     """Normal noise with the mean and deviation of the style's colours."""
     generator = torch.Generator().manual_seed(seed)
     flat = style[0].flatten(1)
@@ -140,7 +153,7 @@ def _noise(style: Tensor, size: Size, seed: int) -> Tensor:
     return (flat.mean(1).view(1, 3, 1, 1) + 0.5 * flat.std(1).view(1, 3, 1, 1) * noise).clamp(0, 1)
 
 
-def _losses(studio: Studio, picture: Tensor, scale: Scale) -> dict[str, float]:
+def losses_of(studio: Studio, picture: Tensor, scale: Scale) -> dict[str, float]:
     """The loss of each term for the picture, at the scale's size; without its weight."""
     tiling = scale.tiling
     with studio.network.reading(sorted({term.layer for term in scale.terms})) as read, torch.no_grad():
@@ -188,8 +201,8 @@ def _paint(
     return (
         Painted(final, painted.trace, painted.steps, painted.stopped),
         sizes,
-        _losses(studio, final, whole),
-        _losses(studio, begun, whole),
+        losses_of(studio, final, whole),
+        losses_of(studio, begun, whole),
     )
 
 
@@ -212,9 +225,9 @@ def run(
     size = parse_sides(recipe.size, content.shape[2] / content.shape[3])
     content = pictures_io.load(recipe.content, size=size)
     styles = [pictures_io.load(style) for style in recipe.styles]
-    blend, masks = _blend(recipe), _masks(recipe, size)
+    blend, masks = blend_of(recipe), _masks(recipe, size)
     given = None if recipe.init in ("content", "noise", "style") else pictures_io.load(recipe.init, size=size)
-    layers = _prepare(recipe, network, styles, size)
+    layers = prepare(recipe, network, styles, size)
     if recipe.color == "content":
         styles = [match_colours(style, content) for style in styles]
     painter = adapted(network, pooling=recipe.pooling)
@@ -225,7 +238,7 @@ def run(
         given = content
         if recipe.init == "noise":
             sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
-            given = _noise(styles[0], sizes[0], recipe.seed)
+            given = noise_like(styles[0], sizes[0], recipe.seed)
         elif recipe.init == "style":
             given = resized(styles[0], size).clamp(0, 1)
     painted, sizes, losses, begun = _paint(
@@ -235,7 +248,8 @@ def run(
     return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
 
 
-def _prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: Size) -> StyleLayers:
+def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: Size) -> StyleLayers:
+    """The layers to match, for a result of `size` (height, width). Raises InputError where network or styles don't fit."""
     if network.channels != 3:
         raise InputError(
             f"{network.name} takes {network.channels} channels; painting needs a network that takes 3, such as vgg16_hed"
@@ -260,8 +274,8 @@ def run_texture(
     """More of the texture of the recipe's pictures, from noise. Raises as `run` does."""
     styles = [pictures_io.load(style) for style in recipe.styles]
     size = parse_sides(recipe.size, 1.0)
-    blend = _blend(recipe)
-    layers = _prepare(recipe, network, styles, size)
+    blend = blend_of(recipe)
+    layers = prepare(recipe, network, styles, size)
     padding: Padding = "circular" if recipe.tileable else "replicate"
     if recipe.tileable:
         stride = max(int((network.layer(name).stride or (32, 32))[0]) for name in layers.style)
@@ -275,7 +289,7 @@ def run_texture(
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
     sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
-    start = _noise(styles[0], sizes[0], recipe.seed)
+    start = noise_like(styles[0], sizes[0], recipe.seed)
     painted, done, losses, begun = _paint(
         studio, start, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
     )

@@ -5,8 +5,6 @@ keeps neighbours alike. Frame i has its own chance, made of the seed and i, and 
 so that a film which was interrupted goes on as if it had not been.
 """
 
-import contextlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,13 +17,12 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.errors import InputError, PictureError
 from lanterna.events import STOP, Done, Event, Listener, Started, Stepped
 from lanterna.networks.network import Network
-from lanterna.networks.wheels import replace_file
 from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
+from lanterna.techniques.frames import frame_file, ready_frames
 
-__all__ = ["Zoom", "ZoomRecipe", "frames_folder", "run"]
+__all__ = ["Zoom", "ZoomRecipe", "run"]
 
 # Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
 _LEVEL = 0.35
@@ -51,11 +48,6 @@ class Zoom:
     frames: tuple[Path, ...]
     resumed: int
     stopped: bool
-
-
-def frames_folder(out: Path) -> Path:
-    """Where the frames of the film `out` are kept until it is whole."""
-    return out.with_name(out.stem + ".frames")
 
 
 def moved(picture: Tensor, recipe: ZoomRecipe) -> Tensor:
@@ -87,33 +79,6 @@ def _generator(seed: int, frame: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + frame) % 2**63)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a kill left half written."""
-    for file in (*folder.glob(".lanterna-*.tmp"), *folder.glob(".recipe.json.*")):
-        file.unlink(missing_ok=True)
-
-
-def _ready(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
-    """The whole frames that are there, from the first on. Raises InputError where they are of another film."""
-    try:
-        folder.mkdir(exist_ok=True)
-        _sweep(folder)
-        note = folder / "recipe.json"
-        if note.exists():
-            if json.loads(note.read_text(encoding="utf-8")) != dict(mark):
-                raise InputError(f"the frames in {folder} are of another film; remove that folder, or give another --out")
-        elif any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty, and has no film's frames; remove that folder, or give another --out")
-        else:
-            replace_file(note, [json.dumps(dict(mark)).encode()])
-    except (OSError, ValueError) as error:
-        raise PictureError(f"the frames can't be kept in {folder}: {error}") from error
-    frames: list[Path] = []
-    while len(frames) < count and (file := folder / f"frame-{len(frames):05d}.png").is_file():
-        frames.append(file)
-    return frames
-
-
 def run(
     recipe: ZoomRecipe,
     network: Network,
@@ -131,7 +96,7 @@ def run(
     mark = dict(record())
     # A film may be made longer: how many frames does not change any of them.
     compared = {key: mark[key] for key in ("network", "inputs")} | {"recipe": {**mark["recipe"], "zoom": 0}}
-    frames = _ready(folder, compared, recipe.zoom)
+    frames = ready_frames(folder, compared, recipe.zoom)
     resumed, stopped = len(frames), False
     picture = first if not frames else pictures_io.load(frames[-1])
     octaves = len(dreamer.sizes((first.shape[2], first.shape[3])))
@@ -155,17 +120,8 @@ def run(
         if stopped:
             # Half a frame is none: the next run makes it whole.
             break
-        frames.append(pictures_io.save(dream, folder / f"frame-{index:05d}.png", recipe={**mark, "frame": index}))
+        frames.append(pictures_io.save(dream, frame_file(folder, index), recipe={**mark, "frame": index}))
         picture = dream.mul_(255).round_().div_(255)
     if on_event is not None:
         on_event(Done((len(frames) - resumed) * octaves * recipe.steps, stopped))
     return Zoom(recipe, tuple(frames), resumed, stopped)
-
-
-def remove_frames(folder: Path) -> None:
-    """Remove the frames and their folder, and nothing else that may be in it."""
-    _sweep(folder)
-    for file in [*folder.glob("frame-*.png"), folder / "recipe.json"]:
-        file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()

@@ -1,0 +1,209 @@
+"""Clips: the frames of a video file, of an animation, or of a folder, one at a time."""
+
+import hashlib
+import importlib.util
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from torch import Tensor
+
+from lanterna.errors import InputError, MissingError, PictureError
+from lanterna.pictures.decode import DECODER_ERRORS, opened
+from lanterna.pictures.read import fitted, from_array, load, read_bytes
+from lanterna.pictures.samples import samples
+
+__all__ = ["ANIMATIONS", "CLIPS", "Clip", "clip_digest", "is_clip", "open_clip"]
+
+Kind = Literal["video", "animation", "folder"]
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".3gp", ".ts")
+ANIMATIONS = (".gif", ".webp", ".png", ".apng", ".avif")
+_STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+CLIPS = "a clip is a video file, an animated GIF or WebP, or a folder of frames"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that has been looked through once: all of its `count` frames can be read, and have `size` (height, width).
+
+    `fps` is how many are shown in a second; None for a folder, which does not say.
+    """
+
+    path: Path
+    kind: Kind
+    count: int
+    size: tuple[int, int]
+    fps: float | None
+
+    def frames(self, size: int | tuple[int, int] | None = None) -> Iterator[Tensor]:
+        """The frames in order, each float32 (1, 3, H, W), sRGB in [0, 1]; `size` as for `load`. One is held at a time."""
+        for image in islice(_images(self.path, self.kind), self.count):
+            yield fitted(from_array(image) if isinstance(image, Image.Image) else image, size)
+
+
+def is_clip(path: str | Path) -> bool:
+    """Whether this names a clip and not a picture, as far as can be told from its name and its header.
+
+    A folder is one, a video file by its suffix, and an animation of several frames. A sample's name is a picture, also
+    where a folder has that name.
+    """
+    file = Path(path).expanduser()
+    if Path(path).name == str(path) and str(path) in samples() and not file.is_file():
+        return False
+    if file.is_dir() or file.suffix.lower() in VIDEOS:
+        return True
+    if file.suffix.lower() not in ANIMATIONS or not file.is_file():
+        return False
+    try:
+        with opened(read_bytes(file), str(path)) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except PictureError:
+        return False
+
+
+def open_clip(path: str | Path, *, most: int | None = None) -> Clip:
+    """Looks through a clip once, or its first `most` frames, so that nothing is computed for one that can't be read.
+
+    Raises PictureError for what is missing, is no clip, has a frame that can't be read, or frames of differing sizes;
+    InputError for a clip of a single frame; MissingError for a video file without PyAV.
+    """
+    file = Path(path).expanduser()
+    if not is_clip(path):
+        # What is no picture either is said by what reads it.
+        load(path)
+        raise InputError(f"{str(path)!r} is a single picture; {CLIPS}")
+    kind: Kind = "folder" if file.is_dir() else "video" if file.suffix.lower() in VIDEOS else "animation"
+    if kind == "video":
+        _check_video(file)
+    count, size, first = 0, (0, 0), ""
+    for frame, name in zip(islice(_images(file, kind), most), _names(file, kind), strict=False):
+        found = (frame.height, frame.width) if isinstance(frame, Image.Image) else (frame.shape[2], frame.shape[3])
+        size, first = (size, first) if count else (found, name)
+        if found != size:
+            raise PictureError(
+                f"{name} of {str(path)!r} is {found[0]}x{found[1]}, but {first} is {size[0]}x{size[1]}; "
+                "all frames of a clip must have one size"
+            )
+        count += 1
+    if not count:
+        raise PictureError(f"{str(path)!r} has no frames; {CLIPS} ({', '.join(_STILLS)})")
+    if count == 1:
+        raise InputError(f"{str(path)!r} has one frame to paint; a clip needs at least two")
+    return Clip(file, kind, count, size, _fps(file, kind))
+
+
+def clip_digest(path: str | Path) -> str:
+    """The SHA-256, in hexadecimal, of a clip's file, or of a folder's frames one after the other."""
+    digest = hashlib.sha256()
+    file = Path(path).expanduser()
+    if not file.exists():
+        # Says what has a similar name.
+        read_bytes(path)
+    for part in _stills(file) if file.is_dir() else [file]:
+        try:
+            with part.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise PictureError(f"{str(part)!r} can't be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _natural(file: Path) -> list[tuple[int, str]]:
+    # frame-9 before frame-10.
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", file.name.lower())]
+
+
+def _stills(folder: Path) -> list[Path]:
+    try:
+        found = [file for file in folder.iterdir() if file.suffix.lower() in _STILLS and not file.name.startswith(".")]
+    except OSError as error:
+        raise PictureError(f"the folder {str(folder)!r} can't be read: {error.strerror or error}") from error
+    return sorted(found, key=_natural)
+
+
+def _names(file: Path, kind: Kind) -> Iterator[str]:
+    """What to call each frame in a message."""
+    if kind == "folder":
+        yield from (repr(still.name) for still in _stills(file))
+        return
+    number = 0
+    while True:
+        number += 1
+        yield f"frame {number}"
+
+
+def _images(file: Path, kind: Kind) -> Iterator[Image.Image | Tensor]:
+    if kind == "folder":
+        return (load(still) for still in _stills(file))
+    return _decoded(file) if kind == "video" else _animated(file)
+
+
+def _animated(file: Path) -> Iterator[Image.Image]:
+    content = read_bytes(file)
+    # Checked here, where warnings are kept off; the frames are read outside of it, for a generator would hold it open.
+    with opened(content, str(file)) as checked:
+        count = int(getattr(checked, "n_frames", 1))
+    with Image.open(io.BytesIO(content)) as image:
+        for number in range(count):
+            try:
+                image.seek(number)
+                image.load()
+            except DECODER_ERRORS as error:
+                raise PictureError(f"frame {number + 1} of {str(file)!r} is truncated or damaged: {error}") from error
+            yield image
+
+
+def _check_video(file: Path) -> None:
+    if not file.exists():
+        read_bytes(file)
+    if importlib.util.find_spec("av") is None:
+        raise MissingError(
+            f"reading {str(file)!r} needs PyAV: pip install 'lanterna[video]'; GIF, WebP and folders of frames need nothing"
+        )
+
+
+def _decoded(file: Path) -> Iterator[Image.Image]:
+    import av
+
+    number = 0
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.video:
+                raise PictureError(f"{str(file)!r} has no pictures in it, only sound; {CLIPS}")
+            for frame in container.decode(video=0):
+                number += 1
+                image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+                # Phones film sideways and write down how to turn it.
+                turn = int(getattr(frame, "rotation", 0))
+                yield image.rotate(turn, expand=True) if turn else image
+    except (av.FFmpegError, OSError, ValueError) as error:
+        what = f"frame {number + 1} of {str(file)!r}" if number else f"{str(file)!r}"
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"{what} is truncated, damaged or no video: {reason}") from error
+
+
+def _fps(file: Path, kind: Kind) -> float | None:
+    if kind == "folder":
+        return None
+    if kind == "video":
+        import av
+
+        with av.open(str(file)) as container:
+            rate = container.streams.video[0].average_rate
+        return float(rate) if rate else None
+    with opened(read_bytes(file), str(file)) as image:
+        times = []
+        for number in range(int(getattr(image, "n_frames", 1))):
+            image.seek(number)
+            image.load()
+            times.append(float(image.info.get("duration", 0)))
+    mean = sum(times) / len(times)
+    # Of 10 ms and less browsers make 100 ms.
+    return 1000 / mean if mean > 10 else 10.0
