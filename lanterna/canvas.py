@@ -173,8 +173,8 @@ def _interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 class PhaseCanvas(Canvas):
     """Only the phase is free; the magnitude is that of natural pictures, or of the picture it starts from.
 
-    MaCo: Fel et al., "Unlocking Feature Visualization for Deep Networks with MAgnitude Constrained Optimization",
-    NeurIPS 2023. The mean spectrum here is that of the sample pictures, by frequency and decorrelated colour.
+    MaCo: Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
+    Optimization", NeurIPS 2023. The mean spectrum here is that of the sample pictures, by frequency and decorrelated colour.
     """
 
     def __init__(self, phase: Tensor, magnitude: Tensor, size: tuple[int, int]) -> None:

@@ -1,8 +1,7 @@
 """Patterns as small networks from a place to a colour: compositional pattern-producing networks (CPPN).
 
 Stanley, "Compositional Pattern Producing Networks", 2007; the indirect encoding of Nguyen, Yosinski and Clune, "Deep Neural
-Networks are
-Easily Fooled", CVPR 2015, here with weights that follow the gradient instead of evolution.
+Networks are Easily Fooled", CVPR 2015, here with weights that follow the gradient instead of evolution.
 """
 
 import torch

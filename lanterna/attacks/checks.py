@@ -67,9 +67,8 @@ def check_network(network: Network, read: Read, pictures: Tensor, labels: Tensor
     if bool((loss == 0).flatten(1).all(1).any()):
         gap = float(logits.detach().abs().amax())
         raise NetworkError(
-            f"the logits of {network.name} reach {gap:.0f}, so far apart that cross entropy has no gradient left "
-            f"(masked); divide "
-            "them by a temperature"
+            f"the logits of {network.name} reach {gap:.0f}, so far apart that cross entropy has no gradient left (masked); "
+            "divide them by a temperature"
         )
 
 
@@ -108,7 +107,6 @@ def check_gradient(network: Network, gradient: Tensor) -> None:
     bad = no_slope(gradient)
     if bool(bad.any()):
         raise NetworkError(
-            f"the gradient of {network.name} is zero or not finite for {int(bad.sum())} of {len(bad)} pictures: it is "
-            f"masked (by "
-            "rounding, thresholds or saturation), and attacks by gradient would look weak; try --attack noise"
+            f"the gradient of {network.name} is zero or not finite for {int(bad.sum())} of {len(bad)} pictures: it is masked "
+            "(by rounding, thresholds or saturation), and attacks by gradient would look weak; try --attack noise"
         )

@@ -34,8 +34,7 @@ def deepfool_l2(
 
     `pictures` (B, C, H, W) in [0, 1]; `labels` (B,) their classes; `candidates` how many of the best classes are looked at;
     `overshoot` the share that the whole way is prolonged, to be on the other side. One forward pass serves all candidates,
-    and
-    each picture ends by itself. Raises InputError and NetworkError as `check` does. Moosavi-Dezfooli et al. 2016.
+    and each picture ends by itself. Raises InputError and NetworkError as `check` does. Moosavi-Dezfooli et al. 2016.
     """
     if candidates < 2:
         raise InputError(f"{candidates} candidates are too few; at least 2 classes make a frontier")

@@ -59,8 +59,7 @@ def projected_gradient_descent_linf(
     """Steps along the sign of the gradient, brought back after each to within `epsilon` of the picture in every value.
 
     As `fast_gradient_sign`; `step_size` is by default epsilon / 30. With `early_stop` each picture ends once it meets the
-    criterion,
-    with 8 bits too. With a `generator` it starts at random inside the ball. Madry et al. 2018.
+    criterion, with 8 bits too. With a `generator` it starts at random inside the ball. Madry et al. 2018.
     """
     size = STEP_SHARE["linf"] * epsilon if step_size is None else step_size
     return _descend(network, pictures, labels, "linf", epsilon, steps, size, criterion, early_stop, generator, on_event)

@@ -24,9 +24,8 @@ class Attacked:
 
     `success` says whether the pictures as they are meet the criterion, `success_rounded` whether they do with 8 bits, as a
     file has them. `l2` and `linf` are distances to what went in, for values in [0, 1]; `l2_rounded` and `linf_rounded`
-    those of
-    the 8-bit picture. `passes` counts the times that a gradient was taken through the network for each. `stopped` where a
-    listener asked for it.
+    those of the 8-bit picture. `passes` counts the times that a gradient was taken through the network for each. `stopped`
+    where a listener asked for it.
     """
 
     pictures: Tensor

@@ -140,8 +140,7 @@ def _report(made: Fooled, files: list[Path]) -> None:
         one = made.transfer
         results.print(
             f"{one.network}: {one.before.label} {one.before.probability:.1%} -> {one.after.label} "
-            f"{one.after.probability:.1%}, "
-            f"{'fooled too' if one.fooled else 'not fooled'}",
+            f"{one.after.probability:.1%}, {'fooled too' if one.fooled else 'not fooled'}",
             markup=False,
         )
     for file in files:

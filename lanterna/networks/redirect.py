@@ -1,6 +1,6 @@
 """Redirected ReLU: a way for gradient through units that are off, after Lucid's redirected_relu_grad.
 
-A unit that is off for the starting picture passes no gradient, and ascent from there stays grey. While `redirected_relu` is
+A unit that is off for the starting picture passes no gradient, and ascent from there stays grey. While `RedirectedReLU` is
 active, a ReLU whose whole gradient is zero for a picture lets through what would push its input up.
 """
 

@@ -189,9 +189,8 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     """Change the recipe's picture until the network sees another class, and say at what cost.
 
     The picture is resized and cropped as the network's own evaluation does, and taken in 8 bits. Raises InputError and
-    NetworkError before
-    anything is computed where picture, class, numbers or network are wrong, and where an attack would mislead
-    (`attacks.check`).
+    NetworkError before anything is computed where picture, class, numbers or network are wrong, and where an attack would
+    mislead (`attacks.check`).
     """
     _check(recipe, network)
     given = pictures_io.load(recipe.picture)

@@ -1,8 +1,7 @@
 """Pictures that are noise or pattern to a person and certain to the network.
 
 Nguyen, Yosinski and Clune, "Deep Neural Networks are Easily Fooled: High Confidence Predictions for Unrecognizable Images",
-CVPR 2015.
-Their evolution took days for what the gradient does in seconds.
+CVPR 2015. Their evolution took days for what the gradient does in seconds.
 """
 
 import math
@@ -64,10 +63,9 @@ class FoolingPictures:
     """Pictures (B, 3, H, W) in [0, 1] with 8 bits, one for each class, beside what the networks say.
 
     For picture i: `confidence` the probability of class `classes[i]` in the picture as it is saved, `start` that of the
-    noise it began
-    with, `steps` how many it took; `agreed` whether the second network's best class is the same one. `control` holds the
-    confidence that the same
-    ascent reaches with an untrained network of the same architecture, for the first classes.
+    noise it began with, `steps` how many it took; `agreed` whether the second network's best class is the same one.
+    `control` holds the confidence that the same ascent reaches with an untrained network of the same architecture, for the
+    first classes.
     """
 
     recipe: FoolNoiseRecipe

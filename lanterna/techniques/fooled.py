@@ -34,10 +34,9 @@ class Fooled:
     """The picture, the result, and noise of the same size, each (1, 3, H, W) in [0, 1] and on the grid of 8 bits.
 
     `success` is that of `result`; `success_raw` that of the attack before it was rounded to 8 bits, `success_rounded` after
-    plain rounding.
-    Where rounding undid it, `enlarged` is the factor by which the change was enlarged, else 1. `l2` and `linf` are those of
-    `result`, for
-    values in [0, 1]; `noise_success` is the share of draws of the control that fool; `passes` how often a gradient was taken.
+    plain rounding. Where rounding undid it, `enlarged` is the factor by which the change was enlarged, else 1. `l2` and
+    `linf` are those of `result`, for values in [0, 1]; `noise_success` is the share of draws of the control that
+    fool; `passes` how often a gradient was taken.
     """
 
     recipe: "FoolRecipe"

@@ -1,7 +1,7 @@
 """What a layer keeps of a picture: start from noise and look for pictures with the same representation.
 
 Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015. Departures, each for what
-docs/invert.md explains: the canvas is a Fourier one, the optimiser is L-BFGS, and the prior fades during the run.
+docs/invert.md explains: the canvas is a Fourier one, the optimiser is Adam and then L-BFGS, and the prior fades.
 """
 
 import re

@@ -44,7 +44,9 @@ class ManifoldRecipe(Recipe):
 
     technique: Literal["manifold"] = "manifold"
     schema_version: Literal[1] = 1
-    data: Annotated[str, Field(description="mnist_5k, fashion_mnist, folder:PATH with a folder a class")] = "mnist_5k"
+    data: Annotated[
+        str, Field(description="mnist_5k, fashion_mnist, torchvision:NAME, folder:PATH with a folder a class")
+    ] = "mnist_5k"
     pictures: Annotated[int, Field(ge=40, le=60_000, description="at most this many pictures of the data")] = 5000
     fit: Annotated[bool, Field(description="crop pictures that differ in size to their middle squares")] = False
     seeds: Annotated[int, Field(ge=1, le=10, description="times that everything is done, each with its own split")] = 3
@@ -54,7 +56,10 @@ class ManifoldRecipe(Recipe):
     each: Annotated[int, Field(ge=4, le=5000, description="pictures of each kind that are scored")] = 200
     plane: Annotated[int, Field(ge=5, le=201, description="points along each side of a plane")] = 41
     attacked: Annotated[int, Field(ge=2, le=1000, description="pictures that are attacked, with each seed")] = 24
-    attack_steps: Annotated[int, Field(ge=1, le=1000, description="steps of each attack")] = 30
+    attack_steps: Annotated[
+        int,
+        Field(ge=1, le=1000, description="steps of the minimum-norm attack; searches and fooling pictures take a multiple"),
+    ] = 30
 
     def digests(self) -> dict[str, str]:
         """The content of the data."""

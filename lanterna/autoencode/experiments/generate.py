@@ -94,10 +94,9 @@ def make(shop: Workshop) -> Part | None:
         {"code": code, "steps": STEPS, "pictures": lines},
         (
             "The loop, the objective and the classifier are the same; only what is changed differs: pixels, or "
-            "the code behind a "
-            "decoder. The second opinion is a classifier that took no part. Density is in all "
-            "pixels, by kernels "
-            "on the training pictures, in nats; the nearest real picture is a training picture, at root mean square a pixel.",
+            "the code behind a decoder. The second opinion is a classifier that took no part. Density is in all "
+            "pixels, by kernels on the training pictures, in nats; the nearest real picture is a training picture, at root "
+            "mean square a pixel.",
         ),
         "density, distance and second opinion were the same for pixels and codes.",
         table,

@@ -37,10 +37,9 @@ def make(shop: Workshop) -> Part:
         numbers["few_labels"] = _few_labels(shop)
         figures += [
             Figure("anomaly", "One class left out of training at a time: how well its pictures stand out by "
-            "their error, and by "
-                   "nothing but the variance of their pixels", _bars(numbers["anomalies"])),
+                   "their error, and by nothing but the variance of their pixels", _bars(numbers["anomalies"])),
             Figure("few_labels", "Logistic regression on codes and on pixels, from few labels; bars are the "
-            "spread over draws",
+                   "spread over draws",
                    _curves(numbers["few_labels"])),
         ]  # fmt: skip
         worse = [line["class"] for line in numbers["anomalies"] if line["auroc"] < 0.5]
