@@ -292,3 +292,15 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     result = lanterna("stylize", *arguments, *TINY)
     assert result.code == 2 and message in result.err and len(result.err.strip().splitlines()) == 1, result.err
     assert set(folder.rglob("*")) == wrong
+
+
+@pytest.mark.parametrize("name", ["sizes", "one", "none", "broken", "text.mp4", "nowhere.mp4"])
+@pytest.mark.usefixtures("wrong")
+def test_what_is_no_clip_is_refused_before_the_network_is_loaded(
+    lanterna: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError("the network was loaded first")
+
+    monkeypatch.setattr("lanterna.cli.stylize.load_network", loaded)
+    assert lanterna("stylize", name, "coffee", *TINY).code == 2

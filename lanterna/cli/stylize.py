@@ -16,7 +16,7 @@ from lanterna.events import Event, Preview
 from lanterna.moments import StatisticName
 from lanterna.networks.adapt import Pooling
 from lanterna.networks.network import Network
-from lanterna.pictures.clip import CLIPS
+from lanterna.pictures.clip import CLIPS, open_clip
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
@@ -127,8 +127,10 @@ def stylize(
         raise InputError(f"--fps {fps:g} is out of range; give 0.1 to 100 frames a second")
     chosen = make_recipe(StylizeClipRecipe, recipe, {**fields, **moving})
     target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
+    # Looked through before the network is loaded, which takes longer than to say what is wrong.
+    clip = open_clip(chosen.content, most=chosen.frames)
     net = load_network(network, common, arch)
-    return make_clip(chosen, net, common, target, {"arch": arch}, fps=fps, keep_frames=keep_frames)
+    return make_clip(chosen, net, common, target, {"arch": arch}, clip, fps=fps, keep_frames=keep_frames)
 
 
 def texture(

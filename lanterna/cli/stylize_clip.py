@@ -8,7 +8,7 @@ from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Common
 from lanterna.errors import InputError, PictureError
 from lanterna.networks.network import Network
-from lanterna.pictures.clip import ANIMATIONS, CLIPS, is_clip
+from lanterna.pictures.clip import ANIMATIONS, CLIPS, Clip, is_clip
 from lanterna.pictures.film import ANIMATED, FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques.frames import frames_folder, remove_frames
@@ -54,17 +54,18 @@ def make_clip(
     common: Common,
     out: Path,
     options: dict[str, Any],
+    clip: Clip,
     *,
     fps: float | None,
     keep_frames: bool,
 ) -> int:
-    """Paint the clip, write the film, and tell how still it is."""
+    """Paint `clip`, the recipe's content, write the film, and tell how still it is."""
     filmed = bool(out.suffix)
     folder = frames_folder(out) if filmed else out
     record = describe(recipe, net, options)
     stopper = Stopper()
     with stopper.installed(), listener("stylize", stopper, quiet=common.quiet, share=True) as listen:
-        made = run(recipe, net, folder, record, listen)
+        made = run(recipe, net, folder, record, listen, clip=clip)
     outputs = [str(out)]
     if made.stopped:
         outputs = [] if filmed else outputs
