@@ -70,6 +70,7 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     ([*VISUALIZE, "--from", ""], ["picture"]),
     (["visualize", "python:tiny:make_five", "conv1:0"], ["5 channels"]),
     (["visualize", "python:tiny:make_five", "conv1:0", "--from", "plain.png"], ["5 channels"]),
+    (["visualize", "python:tiny:make_five", "conv1:0", "--data", "samples"], ["5 channels"]),
     (["classify", TINY], ["no picture"]),
     (["classify", TINY, "missing.png"], ["missing.png"]),
     (["classify", TINY, "chelsea", "--top", "0"], ["--top", "1 or more"]),

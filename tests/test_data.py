@@ -5,8 +5,10 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from lanterna import InputError, MissingError, PictureError, UnknownNameError, data, pictures
@@ -113,6 +115,28 @@ def test_torchvision_by_name() -> None:
     found = data.load("torchvision:FakeData")
     assert len(found) == 1000 and found.read(3).shape == (1, 3, 224, 224)
     assert torch.equal(found.read(3), data.load("torchvision:FakeData").read(3))
+
+
+class _Arrays:
+    """A set as torchvision has SVHN: labels in an array, or, as in QMNIST, in a table."""
+
+    classes = ("cat", "cup")
+
+    def __init__(self, root: str, labels: object = (1, 0, 1)) -> None:
+        self.labels = np.array(labels)
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return Image.new("RGB", (4, 6)), int(self.labels[index])
+
+
+def test_labels_that_torchvision_keeps_in_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources.torchvision.datasets, "SVHN", _Arrays)
+    found = data.load("torchvision:SVHN")
+    assert found.labels == (1, 0, 1) and found.classes == ("cat", "cup") and found.read(0).shape == (1, 3, 6, 4)
+    assert sources._labels(_Arrays("", [[1, 0], [0, 0], [1, 1]])) is None
 
 
 def _idx(path: Path, array: Tensor) -> None:

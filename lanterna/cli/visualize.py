@@ -143,6 +143,7 @@ def _numbers(result: Visualization) -> dict[str, Any]:
 
 
 def _real(recipe: VisualizeRecipe, net: Network, common: Common, data: str) -> list[Real]:
+    _can_save(net)
     units = parse_units(recipe.units, net)
     parse_size(recipe.size, net)
     stopper = Stopper()

@@ -99,11 +99,9 @@ class _Torchvision(Dataset):
 
     def __init__(self, spec: str, inner: Any) -> None:
         count = len(inner)
-        labels = getattr(inner, "targets", None) or getattr(inner, "labels", None) or getattr(inner, "_labels", None)
-        whole = isinstance(labels, Sequence) and len(labels) == count and all(isinstance(one, int) for one in labels)
         classes = [one if isinstance(one, str) else ", ".join(map(str, one)) for one in getattr(inner, "classes", ())]
         width = max(5, len(str(max(count - 1, 0))))
-        super().__init__(spec, [f"{i:0{width}d}" for i in range(count)], labels if whole else None, classes)
+        super().__init__(spec, [f"{i:0{width}d}" for i in range(count)], _labels(inner), classes)
         self.inner = inner
 
     @cached_property
@@ -124,6 +122,16 @@ class _Torchvision(Dataset):
         return from_array(picture)
 
 
+def _labels(inner: Any) -> list[int] | None:
+    """A class number for each picture, wherever this one of torchvision's sets keeps them; None where it has none."""
+    for name in ("targets", "labels", "_labels"):
+        found = getattr(inner, name, None)
+        found = found.tolist() if isinstance(found, np.ndarray | Tensor) else found
+        if isinstance(found, Sequence) and len(found) == len(inner) and all(isinstance(one, int) for one in found):
+            return list(found)
+    return None
+
+
 def _torchvision(spec: str, rest: str) -> Dataset:
     name, at, split = rest.partition("@")
     sets = torchvision.datasets
@@ -142,9 +150,9 @@ def _torchvision(spec: str, rest: str) -> Dataset:
     elif at:
         raise InputError(f"torchvision:{name} has no splits; leave out @{split}")
     inner = _built(spec, chosen, options)
-    array, labels = getattr(inner, "data", None), getattr(inner, "targets", None)
-    if isinstance(array, Tensor) and isinstance(labels, Tensor) and array.dtype == torch.uint8 and array.ndim == 3:
-        return PictureArray(spec, array[:, None], labels.tolist(), [str(one) for one in inner.classes])
+    array = getattr(inner, "data", None)
+    if isinstance(array, Tensor) and array.dtype == torch.uint8 and array.ndim == 3:
+        return PictureArray(spec, array[:, None], _labels(inner), [str(one) for one in getattr(inner, "classes", ())])
     return _Torchvision(spec, inner)
 
 

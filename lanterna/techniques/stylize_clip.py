@@ -202,8 +202,9 @@ def run(
     """Paint the clip into files of `folder`, going on after the frames that are there.
 
     `record` is what each frame's PNG carries, beside its numbers; `clip` the recipe's content, where it has been looked
-    through already. One frame is in memory at a time, and the one before it. Raises InputError before anything is computed, LanternaError where a loss is not finite, and PictureError where a frame
-    can't be written: those before it stay, and the next run goes on.
+    through already. One frame is in memory at a time, and the one before it. Raises InputError before anything is computed,
+    LanternaError where a loss is not finite, and PictureError where a frame can't be written: those before it stay, and the
+    next run goes on.
     """
     clip = clip or open_clip(recipe.content, most=recipe.frames)
     size = parse_sides(recipe.size, clip.size[0] / clip.size[1])
