@@ -9,7 +9,8 @@ import pytest
 
 from lanterna import networks, pictures
 from lanterna.errors import InputError, PictureError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
+from lanterna.report.page import write_page
 
 # The limit that stands for a full disk is not there on Windows.
 resource = pytest.importorskip("resource")
@@ -160,6 +161,8 @@ def test_a_film_that_fails_does_not_take_the_picture_with_it(
 def test_a_file_that_does_not_fit_is_named_and_not_left(folder: Path) -> None:
     with full_disk(), pytest.raises(OSError, match=r"kept\.bin"):
         replace_file(folder / "kept.bin", [b"0" * 10_000])
+    with full_disk(), pytest.raises(OSError, match=r"index\.html"):
+        write_page(folder / "index.html", "0" * 10_000)
     assert list(folder.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from lanterna.autoencode.variants import MODELS, Module, gaussian_nats, make_module
 from lanterna.canvas import LatentCanvas
 from lanterna.errors import InputError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
 
 __all__ = ["Autoencoder", "load"]
 

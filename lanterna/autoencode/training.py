@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import LanternaError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
 
 __all__ = ["Plan", "Trained", "train"]
 
@@ -182,7 +182,6 @@ def _save(
     generator: torch.Generator,
     state: _State,
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "identity": identity,
         "work": work.state_dict(),

@@ -14,7 +14,7 @@ from lanterna.autoencode.variants import Variant
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Common, field_help, make_recipe
 from lanterna.errors import InputError, UnknownNameError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
 from lanterna.provenance import describe
 from lanterna.report.autoencode import page
 from lanterna.report.page import check_folder, write_page

@@ -10,7 +10,7 @@ from lanterna import pictures as pictures_io
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Common, field_help, make_recipe
 from lanterna.errors import InputError, UnknownNameError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
 from lanterna.provenance import describe
 from lanterna.report.manifold import manifold_page
 from lanterna.report.page import check_folder

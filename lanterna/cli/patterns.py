@@ -10,8 +10,8 @@ from lanterna import pictures
 from lanterna.cli.console import Stopper, listener, print_json, results
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
+from lanterna.files import replace_file
 from lanterna.networks.network import Network
-from lanterna.networks.wheels import replace_file
 from lanterna.patterns.projection import Method
 from lanterna.provenance import describe
 from lanterna.report.page import check_folder

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import Done, Listener, Started, Stepped
-from lanterna.networks.wheels import cache_dir, replace_file
+from lanterna.files import replace_file
+from lanterna.networks.wheels import cache_dir
 
 __all__ = ["InterruptedTrainingError", "cache_file", "cached", "initialise", "minimise", "shuffled_batches"]
 

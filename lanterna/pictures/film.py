@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from lanterna.errors import MissingError, PictureError
-from lanterna.pictures.write import temporary_name
+from lanterna.files import temporary_name
 
 __all__ = ["ANIMATED", "FILMS", "check_film", "save_film"]
 

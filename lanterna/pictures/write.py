@@ -1,10 +1,7 @@
 """Writing pictures, and the recipe that every PNG carries."""
 
-import contextlib
 import io
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +10,11 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from torch import Tensor
 
 from lanterna.errors import PictureError
+from lanterna.files import replace_file, temporary_name
 from lanterna.pictures.decode import opened
 from lanterna.pictures.read import read_bytes, to_pil
 
-__all__ = ["check_writable", "read_recipe", "save", "temporary_name", "to_jpeg_bytes", "to_png_bytes", "to_webp_bytes"]
+__all__ = ["check_writable", "read_recipe", "save", "to_jpeg_bytes", "to_png_bytes", "to_webp_bytes"]
 
 _KEY = "lanterna"
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -33,8 +31,10 @@ def save(picture: Tensor, path: str | Path, *, recipe: Mapping[str, object] | No
     """
     target = check_writable(path)
     content = _encoded(picture, _FORMATS[target.suffix.lower()], recipe, str(path))
-    # A link keeps pointing where it did: its target is what is replaced.
-    _replace(target.resolve(), content, str(path))
+    try:
+        replace_file(target, [content])
+    except OSError as error:
+        raise _cannot_write(str(path), error) from error
     return target
 
 
@@ -138,27 +138,6 @@ def _chunk(recipe: Mapping[str, object] | None) -> PngInfo | None:
     info = PngInfo()
     info.add_itxt(_KEY, text)
     return info
-
-
-def _replace(target: Path, content: bytes, name: str) -> None:
-    temporary = temporary_name(target.parent)
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-        os.replace(temporary, target)  # noqa: PTH105 - the name that says that it is atomic
-    except OSError as error:
-        raise _cannot_write(name, error) from error
-    finally:
-        # Also on Ctrl-C; after the rename it is gone already.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def temporary_name(folder: Path) -> Path:
-    """A name in `folder` for what is not whole yet."""
-    # `secrets`, as the global random generator is the caller's; not made of the target's name, which may be as long as
-    # names can be.
-    return folder / f".lanterna-{secrets.token_hex(8)}.tmp"
 
 
 def _cannot_write(name: str, error: Exception) -> PictureError:

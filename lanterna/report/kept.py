@@ -13,10 +13,11 @@ from markupsafe import Markup
 import lanterna
 from lanterna import data as data_sets
 from lanterna import pictures as pictures_io
+from lanterna.files import replace_file
 from lanterna.networks import wheels
 from lanterna.networks.builtin import BUILTIN, DATA_FILES
 from lanterna.networks.checkpoints import state_digest
-from lanterna.networks.wheels import cache_dir, replace_file
+from lanterna.networks.wheels import cache_dir
 from lanterna.report.chapter import Chapter, Context
 
 __all__ = ["find", "keep", "key", "surroundings"]

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
+from lanterna.files import replace_file
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
@@ -65,9 +65,5 @@ def check_folder(out: str | Path) -> Path:
 
 
 def write_page(page: Path, text: str) -> None:
-    """Write `text` to `page`, by another name first."""
-    page.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=page.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(page)
+    """Write `text` to `page`, whole or not at all. Raises OSError."""
+    replace_file(page, [text.encode()])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lanterna.errors import InputError, PictureError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import remove_temporary, replace_file
 
 __all__ = ["frame_file", "frames_folder", "ready_frames", "remove_frames"]
 
@@ -22,17 +22,11 @@ def frame_file(folder: Path, index: int) -> Path:
     return folder / f"frame-{index:05d}.png"
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a kill left half written."""
-    for file in (*folder.glob(".lanterna-*.tmp"), *folder.glob(".recipe.json.*")):
-        file.unlink(missing_ok=True)
-
-
 def ready_frames(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path]:
     """The whole frames that are there, from the first on. Raises InputError where they are of another film."""
     try:
         folder.mkdir(exist_ok=True)
-        _sweep(folder)
+        remove_temporary(folder)
         note = folder / "recipe.json"
         if note.exists():
             if json.loads(note.read_text(encoding="utf-8")) != dict(mark):
@@ -51,7 +45,7 @@ def ready_frames(folder: Path, mark: Mapping[str, Any], count: int) -> list[Path
 
 def remove_frames(folder: Path) -> None:
     """Remove the frames and their folder, and nothing else that may be in it."""
-    _sweep(folder)
+    remove_temporary(folder)
     for file in [*folder.glob("frame-*.png"), folder / "recipe.json"]:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from lanterna.errors import InputError
-from lanterna.networks.wheels import replace_file
+from lanterna.files import replace_file
 from lanterna.techniques.paint import Sketch
 
 __all__ = ["key_of", "load_sketch", "save_sketch"]
