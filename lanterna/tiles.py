@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import InputError
-from lanterna.networks.network import Layer
+from lanterna.networks.layer import Layer
 from lanterna.objectives import Objective
 
 __all__ = ["Reach", "Tiles", "mirrored", "per_position", "reach_of"]

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.networks import Network
-from lanterna.networks.network import LOGITS, Layer
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import LOGITS
 from lanterna.networks.preprocessing import Preprocessing
 
 SIZE = (41, 36)

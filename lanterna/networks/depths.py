@@ -1,6 +1,7 @@
 """A few layers that stand for the whole depth of a network."""
 
-from lanterna.networks.network import LOGITS, Layer, Network
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import LOGITS, Network
 
 __all__ = ["layers_through_depth"]
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from lanterna.errors import InputError, NetworkError, UnknownNameError
 from lanterna.networks.capture import Capture, Passing, frozen, split_call
 from lanterna.networks.fold import fold, folded_affine
+from lanterna.networks.layer import Layer
 from lanterna.networks.preprocessing import Preprocessing
-from lanterna.networks.probe import Call, Probe, View, probe
+from lanterna.networks.probe import Probe, probe
 from lanterna.networks.rectify import rectify_in_place
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lanterna.techniques.stylize_clip import StylizedClip
     from lanterna.techniques.visualize import Visualization
 
-__all__ = ["LOGITS", "Layer", "Network", "Prediction"]
+__all__ = ["LOGITS", "Network", "Prediction"]
 
 # The name of the module's own output, where a class is a unit.
 LOGITS = "logits"
@@ -41,40 +42,6 @@ _REFUSALS = (RuntimeError, AssertionError, ValueError)
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer as `lanterna layers` lists it.
-
-    `shape` is that of the output without the batch: (channels, height, width) or (channels,). `receptive_field` is the
-    (height, width) in pixels that one position sees, None where it sees the whole picture; `stride` the distance in
-    pixels between neighbouring positions. `view` places the field exactly: see `probe.Axis`. `leaf` says that the layer is a
-    single operation and no block.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    receptive_field: tuple[int, int] | None
-    stride: tuple[float, float] | None
-    parameters: int
-    view: View = None
-    leaf: bool = True
-
-    @property
-    def channels(self) -> int:
-        """How many units the layer has."""
-        return self.shape[0]
-
-    @classmethod
-    def from_call(cls, call: Call, name: str) -> "Layer":
-        """A layer out of what the probe saw."""
-        field = stride = None
-        if call.view is not None:
-            rows, columns = call.view
-            field, stride = (rows.size, columns.size), (rows.stride, columns.stride)
-        return cls(name, call.kind, call.shape, field, stride, call.parameters, call.view, call.leaf)
 
 
 @dataclass(frozen=True)

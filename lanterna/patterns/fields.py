@@ -6,7 +6,7 @@ from math import ceil, floor
 import torch
 from torch import Tensor
 
-from lanterna.networks.network import Layer
+from lanterna.networks.layer import Layer
 
 __all__ = ["Place", "crop", "effective", "place"]
 

@@ -19,7 +19,8 @@ from lanterna.ascent import ascend
 from lanterna.canvas import PictureCanvas
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
-from lanterna.networks.network import Layer, Network
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective

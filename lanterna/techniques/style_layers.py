@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lanterna.errors import InputError
-from lanterna.networks.network import LOGITS, Layer, Network
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import LOGITS, Network
 
 __all__ = ["StyleLayers", "default_layers", "is_plain", "style_weights"]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lanterna.errors import InputError
 from lanterna.networks.depths import layers_through_depth
-from lanterna.networks.network import Layer, Network
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import Network
 from lanterna.objectives import Objective, channel
 from lanterna.techniques.units import parse_units
 from lanterna.tiles import per_position

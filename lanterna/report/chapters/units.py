@@ -9,7 +9,8 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
 from lanterna.networks.depths import layers_through_depth
-from lanterna.networks.network import Layer, Network
+from lanterna.networks.layer import Layer
+from lanterna.networks.network import Network
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
