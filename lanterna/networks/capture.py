@@ -98,9 +98,18 @@ class Capture:
         self._seen = 0
         self._running = False
 
-    def install(self) -> list[RemovableHandle]:
-        """Hook the modules that are wanted, and no others."""
-        return [self._parts[name].register_forward_hook(self._hook(name)) for name in self._wanted]
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Hook the modules that are wanted, and no others; hooks and flags are as they were afterwards, also on error."""
+        handles: list[RemovableHandle] = []
+        with frozen(self._module):
+            try:
+                for name in self._wanted:
+                    handles.append(self._parts[name].register_forward_hook(self._hook(name)))
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
 
     def _hook(self, name: str) -> Any:
         wanted = self._wanted[name]
@@ -156,10 +165,5 @@ def capture(
     """
     names = {split_call(layer)[0] for layer in layers}
     reader = Capture(module, layers, calls or dict.fromkeys(names, 1), rewritten or set())
-    with frozen(module):
-        handles = reader.install()
-        try:
-            yield reader
-        finally:
-            for handle in handles:
-                handle.remove()
+    with reader.installed():
+        yield reader

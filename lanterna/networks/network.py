@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lanterna.errors import InputError, NetworkError, UnknownNameError
-from lanterna.networks.capture import Capture, Passing, frozen, split_call
+from lanterna.networks.capture import Capture, Passing, split_call
 from lanterna.networks.fold import fold, folded_affine
 from lanterna.networks.layer import Layer
 from lanterna.networks.preprocessing import Preprocessing
@@ -199,13 +199,8 @@ class Network:
             found = reader(inputs)
             return {name: found[inner] for name, inner in names.items()}
 
-        with frozen(module):
-            handles = reader.install()
-            try:
-                yield read
-            finally:
-                for handle in handles:
-                    handle.remove()
+        with reader.installed():
+            yield read
 
     @contextmanager
     def visiting(self, layers: Sequence[str], visit: Visitor) -> Iterator[Callable[[Tensor], None]]:
@@ -236,13 +231,8 @@ class Network:
         def run(pictures: Tensor) -> None:
             reader(self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last))
 
-        with frozen(module), torch.no_grad():
-            handles = reader.install()
-            try:
-                yield run
-            finally:
-                for handle in handles:
-                    handle.remove()
+        with reader.installed(), torch.no_grad():
+            yield run
 
     def capture(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """The features of `pictures` (B, 3, H, W) at `layers`, each (B, channels, ...), without gradient."""
