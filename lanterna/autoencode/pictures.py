@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -15,11 +15,16 @@ from lanterna import pictures as pictures_io
 from lanterna.data import Dataset
 from lanterna.errors import InputError, MissingError, PictureError
 
-__all__ = ["OTHERS", "Split", "glyphs", "natural_patches", "noise", "open_split", "other", "shuffled"]
+__all__ = ["OTHERS", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other", "shuffled"]
 
 LARGEST = 5000
 LEAST = 8
 _PATCHES = 4000
+
+
+def mean_picture_mse(train: Tensor, held_out: Tensor) -> float:
+    """The error a pixel of answering with the mean picture of `train`, on `held_out`: what no description at all costs."""
+    return float((held_out - train.mean(0)).square().mean())
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Split:
 
     @cached_property
     def mean_mse(self) -> float:
-        """The held-out error of answering with the mean training picture: what no description at all costs."""
-        return float((self.held_out - self.train.mean(0)).square().mean())
+        """The held-out error of the mean training picture."""
+        return mean_picture_mse(self.train, self.held_out)
 
     @cached_property
     def digest(self) -> str:
@@ -184,21 +189,15 @@ def glyphs(count: int, side: int, generator: torch.Generator) -> Tensor:
     return torch.cat(made)
 
 
-def _clothes(count: int, side: int, generator: torch.Generator) -> Tensor:
-    dataset = data_sets.load("fashion_mnist")
-    order = torch.randperm(len(dataset), generator=generator)[:count].tolist()
-    return F.interpolate(dataset.pictures(order), (side, side), mode="bilinear", antialias=True, align_corners=False)
-
-
-def _digits(count: int, side: int, generator: torch.Generator) -> Tensor:
-    dataset = data_sets.load("mnist_5k")
+def _drawn(spec: str, count: int, side: int, generator: torch.Generator) -> Tensor:
+    dataset = data_sets.load(spec)
     order = torch.randperm(len(dataset), generator=generator)[:count].tolist()
     return F.interpolate(dataset.pictures(order), (side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 OTHERS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
-    "digits": _digits,
-    "clothes": _clothes,
+    "digits": partial(_drawn, "mnist_5k"),
+    "clothes": partial(_drawn, "fashion_mnist"),
     "glyphs": glyphs,
     "natural patches": lambda count, side, generator: natural_patches(count, side, generator, channels=1),
     "noise": lambda count, side, generator: noise(count, (1, side, side), generator),

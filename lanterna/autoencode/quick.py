@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lanterna.autoencode.experiments.regular import kinds_of, net_of
-from lanterna.autoencode.pictures import Split, open_split
+from lanterna.autoencode.pictures import Split, mean_picture_mse, open_split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.workshop import Workshop
 from lanterna.events import Listener
@@ -80,8 +80,7 @@ def quick(seed: int, steps: int | None, on_event: Listener) -> Quick:
     kinds = []
     for name, (train, test) in kinds_of(shop).items():
         net = net_of(shop, name, train, test)
-        variance = float((test - train.mean(0)).square().mean())
-        kinds.append(Kind(name, test[shown], net.project(test[shown]), net.mse(test) / variance))
+        kinds.append(Kind(name, test[shown], net.project(test[shown]), net.mse(test) / mean_picture_mse(train, test)))
     pca = shop.pca(CODES[-1]).project(originals).clamp(0, 1)
     return Quick(recipe, originals, tuple(sizes), pca, split.mean_mse, tuple(kinds), len(split.train), from_cache)
 

@@ -16,7 +16,7 @@ from lanterna.autoencode.pca import PCA, fit
 from lanterna.autoencode.pictures import Split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.training import train
-from lanterna.autoencode.variants import Module, Variant, make_module, training_loss
+from lanterna.autoencode.variants import Module, Variant, gaussian_nats, make_module, training_loss
 from lanterna.errors import InputError, LanternaError
 from lanterna.networks.wheels import cache_dir
 from lanterna.progress import Series
@@ -175,10 +175,6 @@ def _judge(module: Module, pictures: Tensor, kl_weight: float) -> float:
         error += float((passed.pictures - part).square().sum())
         kl += float(passed.extra.mean()) * len(part)
     mse = error / pictures.numel()
-    if module.variant != "vae":
+    if module.variant != "vae" or not math.isfinite(mse):
         return mse
-    if not math.isfinite(mse):
-        return mse
-    from lanterna.autoencode.variants import gaussian_nats
-
     return float(gaussian_nats(torch.tensor(mse), pictures[0].numel())) + kl_weight * kl / len(pictures)

@@ -22,7 +22,7 @@ from lanterna.autoencode.figures import COLOURS, axes, drawn
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.workshop import Workshop
 
-__all__ = ["Coded", "code_bytes", "make", "mosaic"]
+__all__ = ["Coded", "code_bytes", "make", "mosaic", "mosaic_image"]
 
 # In standard deviations of the code's numbers.
 STEPS = (2.0, 1.0, 0.5, 0.25, 0.12)
@@ -64,7 +64,8 @@ def mosaic(pictures: Tensor) -> Tensor:
     return whole
 
 
-def _image(pictures: Tensor) -> Image.Image:
+def mosaic_image(pictures: Tensor) -> Image.Image:
+    """The mosaic of `pictures` in 8 bits, grey or in colour as they are."""
     pixels = (mosaic(pictures)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
@@ -117,7 +118,7 @@ def make(shop: Workshop) -> Part:
         # Half precision for the components as well, and a mean and deviation for each number.
         flat = 2 * (linear.components.numel() + linear.mean.numel()) + 8 * code
         curves["PCA"] += _curve(held, linear.encode(held), linear.encode(training), linear.decode, flat, code)
-    image = _image(held)
+    image = mosaic_image(held)
     for kind, options in (("JPEG", {}), ("WEBP", {"method": 6})):
         curves[kind] = []
         for quality in QUALITIES:

@@ -58,7 +58,7 @@ def make(shop: Workshop) -> Part | None:
     def climb(canvas: Any, lr: float) -> Tensor:
         return ascend(
             canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=lr,
-            jitter=Jitter(0.0, (1.0, 1.0), 0.0),
+            jitter=Jitter.none(),
             on_event=lambda _event: "stop" if shop.series.stopped else None,
         ).pictures  # fmt: skip
 

@@ -4,17 +4,15 @@ import io
 import zlib
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from lanterna.autoencode.experiments.bits import mosaic
+from lanterna.autoencode.experiments.bits import mosaic_image
 from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
-from lanterna.autoencode.pictures import noise, shuffled
+from lanterna.autoencode.pictures import mean_picture_mse, noise, shuffled
 from lanterna.autoencode.workshop import Workshop
 
 __all__ = ["entropies", "kinds_of", "make", "net_of"]
@@ -26,11 +24,8 @@ def entropies(pictures: Tensor) -> dict[str, float]:
     share = torch.bincount(levels.flatten().long(), minlength=256).double() / levels.numel()
     bits = float(-(share[share > 0] * share[share > 0].log2()).sum())
     alone = [len(zlib.compress(one.numpy().tobytes(), 9)) for one in levels[:200]]
-    pixels = (mosaic(pictures)[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).save(
-        buffer, "PNG", optimize=True
-    )
+    mosaic_image(pictures).save(buffer, "PNG", optimize=True)
     values = levels[0].numel()
     return {
         "raw": values,
@@ -67,7 +62,7 @@ def make(shop: Workshop) -> Part:
     rows: list[tuple[str, Tensor]] = []
     for name, (train, test) in kinds_of(shop).items():
         net = net_of(shop, name, train, test)
-        variance = float((test - train.mean(0)).square().mean())
+        variance = mean_picture_mse(train, test)
         error = net.mse(test)
         lines.append(
             {"pictures": name, "mse": error, "variance": variance, "relative_mse": error / variance, "bytes": entropies(test)}

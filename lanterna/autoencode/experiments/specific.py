@@ -6,7 +6,7 @@ from torch import Tensor
 from lanterna.autoencode.figures import matrix, strip
 from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
-from lanterna.autoencode.pictures import OTHERS, other
+from lanterna.autoencode.pictures import OTHERS, mean_picture_mse, other
 from lanterna.autoencode.workshop import Workshop
 
 __all__ = ["TRAIN", "make", "middle_code"]
@@ -42,7 +42,7 @@ def make(shop: Workshop) -> Part:
     nets: dict[str, Autoencoder] = {}
     for name, (train, test) in sets.items():
         nets[name] = shop.model(code, train_on=train, judged_on=test, epochs=epochs, augmented=name != "noise", name=name)
-    floors = {name: float((test - train.mean(0)).square().mean()) for name, (train, test) in sets.items()}
+    floors = {name: mean_picture_mse(*pictures) for name, pictures in sets.items()}
     values = torch.tensor([[net.mse(test) / floors[name] for name, (_, test) in sets.items()] for net in nets.values()])
     names = list(sets)
     own_best = [names[int(column.argmin())] == name for name, column in zip(names, values.T, strict=True)]
