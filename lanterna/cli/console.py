@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from lanterna.events import STOP, Entered, Event, Listener, Started, Stepped
 
-__all__ = ["Stopper", "errors", "listener", "print_json", "results"]
+__all__ = ["Stopper", "errors", "listener", "print_json", "results", "stopping_after"]
 
 results = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -77,3 +77,14 @@ def listener(title: str, stopper: Stopper, *, quiet: bool, share: bool = False) 
     finally:
         if started:
             progress.stop()
+
+
+def stopping_after(listen: Listener, steps: int | None) -> Listener:
+    """`listen`, which also asks to stop once `steps` are done, as the user once did; None leaves that to `listen`."""
+
+    def listen_until(event: Event) -> Literal["stop"] | None:
+        asked = listen(event)
+        done = event.step if isinstance(event, Stepped) else 0
+        return STOP if isinstance(event, Started | Stepped) and done == steps else asked
+
+    return listen_until

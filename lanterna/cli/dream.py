@@ -1,15 +1,14 @@
 """`dream`: more of what a layer sees in a picture, as a picture or as an endless zoom."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
-from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
@@ -94,13 +93,7 @@ def _make(
 ) -> int:
     stopper = Stopper()
     with stopper.installed(), listener("dream", stopper, quiet=common.quiet) as listen:
-
-        def listen_until(event: Event) -> Literal["stop"] | None:
-            asked = listen(event)
-            done = event.step if isinstance(event, Stepped) else 0
-            return STOP if isinstance(event, Started | Stepped) and done == until else asked
-
-        result = run(recipe, net, listen_until)
+        result = run(recipe, net, stopping_after(listen, until))
     record = describe(recipe, net, options)
     if result.stopped:
         record["stopped_after"] = result.steps

@@ -1,14 +1,13 @@
 """`invert`: pictures with the same representation."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
-from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.objectives import Measure
 from lanterna.provenance import describe
@@ -66,14 +65,7 @@ def _run(recipe: InvertRecipe, net: Network, common: Common, until: int | None) 
     """The run with its bar; `until` ends it after so many steps, as the user once did."""
     stopper = Stopper()
     with stopper.installed(), listener("invert", stopper, quiet=common.quiet) as listen:
-
-        def listen_until(event: Event) -> Literal["stop"] | None:
-            asked = listen(event)
-            if until is None or not isinstance(event, Started | Stepped):
-                return asked
-            return STOP if (event.step if isinstance(event, Stepped) else 0) == until else asked
-
-        return run(recipe, net, listen_until)
+        return run(recipe, net, stopping_after(listen, until))
 
 
 def _make(

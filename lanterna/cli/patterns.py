@@ -106,9 +106,7 @@ def _numbers(made: Patterns) -> dict[str, Any]:
         "units": [
             {
                 **one.numbers(),
-                "made_activation": made.made[one.unit][0].activation[made.made[one.unit][1]]
-                if one.unit in made.made
-                else None,
+                "made_activation": made.made_activation(one.unit),
                 "dead": one.unit in made.dead,
             }
             for one in made.units

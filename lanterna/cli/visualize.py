@@ -2,16 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.canvas import CanvasName
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
-from lanterna.events import STOP, Event, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.provenance import describe
 from lanterna.techniques.real import Real, over_data
@@ -82,16 +81,7 @@ def _run(recipe: VisualizeRecipe, net: Network, common: Common, until: int | Non
     _can_save(net)
     stopper = Stopper()
     with stopper.installed(), listener("visualize", stopper, quiet=common.quiet) as listen:
-
-        def listen_until(event: Event) -> Literal["stop"] | None:
-            asked = listen(event)
-            return STOP if isinstance(event, Started | Stepped) and _done(event) == until else asked
-
-        return run(recipe, net, listen_until)
-
-
-def _done(event: Started | Stepped) -> int:
-    return event.step if isinstance(event, Stepped) else 0
+        return run(recipe, net, stopping_after(listen, until))
 
 
 def _shown(result: Visualization, *, strip: bool) -> Any:
