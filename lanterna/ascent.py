@@ -1,8 +1,8 @@
 """The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
 from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "Schedule", "ascend", "cosine"]
+__all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "Schedule", "ascend", "cosine", "memory_told"]
 
 # Of (pictures, read, objective, generator): the objective's values and its gradient, found in parts.
 Gradient = Callable[
@@ -54,9 +54,16 @@ class Ascent:
     moved: Tensor
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    # The CPU allocator raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+@contextmanager
+def memory_told(message: str) -> Iterator[None]:
+    """Raise OutOfMemoryError with `message` where memory runs out inside the block."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # The CPU allocator raises a plain RuntimeError.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise OutOfMemoryError(message) from error
 
 
 def ascend(
@@ -122,24 +129,18 @@ def ascend(
                 best = _better(best, values, middle(rendered, size))
         return -values.detach()
 
-    try:
-        with network.reading(layers) as read:
-            while step < steps and not stopped:
-                if schedule is not None:
-                    for group in tuner.param_groups:
-                        group["lr"] = lr * schedule(step / max(steps - 1, 1))
-                tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor stays on its device
-                step += 1
-                stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
-                if preview_every and step % preview_every == 0:
-                    with torch.no_grad():
-                        stopped |= listening(Preview(step, steps, middle(canvas.render(), size))) == STOP
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
-        ) from error
+    told = f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
+    with memory_told(told), network.reading(layers) as read:
+        while step < steps and not stopped:
+            if schedule is not None:
+                for group in tuner.param_groups:
+                    group["lr"] = lr * schedule(step / max(steps - 1, 1))
+            tuner.step(lambda: look(read))  # type: ignore[arg-type,return-value]  # a tensor stays on its device
+            step += 1
+            stopped = listening(Stepped(step, steps, trace[step - 1])) == STOP
+            if preview_every and step % preview_every == 0:
+                with torch.no_grad():
+                    stopped |= listening(Preview(step, steps, middle(canvas.render(), size))) == STOP
     # A gradient is as large as the canvas, and nobody needs the last one.
     tuner.zero_grad(set_to_none=True)
     with torch.no_grad():

@@ -24,6 +24,7 @@ from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
+from lanterna.pictures.colour import luminance
 from lanterna.recipe import Recipe
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, wanted
@@ -123,9 +124,7 @@ def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 def _with_colour_of(dream: Tensor, picture: Tensor) -> Tensor:
     """The light and dark (BT.601 luma) of the one, the colours of the other."""
-    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    change = ((dream - picture) * luma).sum(1, keepdim=True)
-    return (picture + change).clamp_(0, 1)
+    return (picture + luminance(dream - picture)).clamp_(0, 1)
 
 
 @dataclass

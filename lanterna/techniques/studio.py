@@ -86,9 +86,7 @@ class Studio:
         total, preset = self.weight("style"), self.recipe.defaults
         if not total:
             return []
-        shares = [1 / len(layers)] * len(layers) if preset.even_layers else style_weights(len(layers))
-        if preset.even_layers:
-            shares = [1.0] * len(layers)
+        shares = [1.0] * len(layers) if preset.even_layers else style_weights(len(layers))
         statistic = recipe.statistic or preset.statistic
         shown = self.shown(size)
         if statistic == "histogram":

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -74,12 +73,3 @@ def mixed(styles: Sequence[dict[str, Moments]], weights: Sequence[float]) -> dic
 def guides_at(mask: Tensor, shapes: dict[str, tuple[int, int]]) -> dict[str, Tensor]:
     """A mask (1, 1, H, W) at the size of each layer's map, by area: (h, w)."""
     return {layer: F.interpolate(mask, shape, mode="area")[0, 0].clamp(min=0) for layer, shape in shapes.items()}
-
-
-def energy_above(picture: Tensor, share: float = 0.25) -> float:
-    """The share of a picture's energy above a quarter cycle per pixel: grain, dots."""
-    spectrum = torch.fft.rfft2((picture - picture.mean((2, 3), keepdim=True)).double()).abs().square()
-    rows = torch.fft.fftfreq(picture.shape[2])[:, None].abs()
-    columns = torch.fft.rfftfreq(picture.shape[3])[None, :]
-    high = torch.hypot(rows, columns) > share
-    return float(spectrum[..., high].sum() / spectrum.sum().clamp(min=1e-12))

@@ -4,8 +4,7 @@ Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017; Erhan et 
 Deep Network", 2009.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -13,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.ascent import REDIRECTED_STEPS, Ascent, ascend
+from lanterna.ascent import REDIRECTED_STEPS, Ascent, ascend, memory_told
 from lanterna.canvas import CanvasName, make_canvas, pad_reflect
-from lanterna.errors import InputError, LanternaError, OutOfMemoryError
+from lanterna.errors import InputError, LanternaError
 from lanterna.events import Event, Listener, Preview
 from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import LOGITS, Network
@@ -194,19 +193,6 @@ def _check(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> No
         values_of(network, torch.full((len(placed), network.channels, *size), 0.5), each(placed))
 
 
-@contextmanager
-def _memory(shape: tuple[int, int, int, int]) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if "can't allocate memory" not in str(error) and not isinstance(error, MemoryError | torch.OutOfMemoryError):
-            raise
-        raise OutOfMemoryError(
-            f"memory ran out at {shape[0]} canvases of {shape[2]}x{shape[3]} with their margins; ask for fewer units at a "
-            "time or a smaller --size"
-        ) from error
-
-
 def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = None) -> Visualization:
     """Pictures that excite each of the recipe's units, all in one batch.
 
@@ -223,7 +209,11 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     sample_activation, scales = measure(network, units, size)
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
-    with _memory(shape), torch.no_grad():
+    told = (
+        f"memory ran out at {shape[0]} canvases of {shape[2]}x{shape[3]} with their margins; ask for fewer units at a time "
+        "or a smaller --size"
+    )
+    with memory_told(told), torch.no_grad():
         canvas = make_canvas(
             recipe.canvas, shape, generator, pictures=given, decay=canvas_decay(recipe), device=network.device
         )
