@@ -12,6 +12,7 @@ from lanterna import pictures
 
 TINY = "python:tiny:make"
 VISUALIZE = ["visualize", TINY, "conv1:0"]
+ONE_SIZE = ["--size", "32x32", "--octaves", "1"]
 Run = Callable[..., SimpleNamespace]
 
 
@@ -71,6 +72,9 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["visualize", "python:tiny:make_five", "conv1:0"], ["5 channels"]),
     (["visualize", "python:tiny:make_five", "conv1:0", "--from", "plain.png"], ["5 channels"]),
     (["visualize", "python:tiny:make_five", "conv1:0", "--data", "samples"], ["5 channels"]),
+    (["dream", "python:tiny:make_flat", "plain.png"], ["no layers with maps", "--layer"]),
+    (["dream", "python:tiny:make_flat", "coffee", *ONE_SIZE, "--layer", "hidden"], ["64x64", "made for 32x32"]),
+    (["dream", "python:tiny:make_tokens", "coffee", *ONE_SIZE, "--layer", "mix"], ["'mix'", "tokens"]),
     (["classify", TINY], ["no picture"]),
     (["classify", TINY, "missing.png"], ["missing.png"]),
     (["classify", TINY, "chelsea", "--top", "0"], ["--top", "1 or more"]),

@@ -341,3 +341,10 @@ def test_rectifiers_in_place_project_as_others_do(kind: type[nn.Module], method:
         at = torch.tensor([5])
         patterns.append(project(network, pictures, "2", 1, at, at, method).pattern)
     assert torch.allclose(*patterns, atol=1e-5) and bool(patterns[0].any())
+
+
+def test_tokens_are_found_and_projected_where_they_are(scans: Path, some: str) -> None:
+    made = run(PatternsRecipe(units=("mix:2", "logits:1"), data=some, top=2, steps=0, crops=False), tiny.make_tokens())
+    for found in made.units[0].found:
+        assert found.row == 0 and 0 <= found.column < 8
+        assert found.difference < 1e-5 and float(found.pattern.abs().sum()) > 0

@@ -124,6 +124,12 @@ def test_a_network_of_five_channels_says_why_chapters_are_left_out(tmp_path: Pat
     assert "takes 5 channels" in text and "accetta 5 canali" in text
 
 
+def test_a_network_without_maps_says_which_chapters_need_one(tmp_path: Path) -> None:
+    names = ("best_class", "units", "dream")
+    made = tour(TourRecipe(picture="coffee", chapters=names, steps=1), tiny.make_flat(), tmp_path)
+    assert [chapter.left_out for chapter in made.chapters] == [None, "no_maps", "no_maps"]
+
+
 def _five() -> Network:
     return Network.wrap(tiny.module(5)[:4], name="five", preprocessing=Preprocessing(channels=5, size=(32, 32)))
 

@@ -68,6 +68,33 @@ def make_deep() -> Network:
     return Network.wrap(nn.Sequential(*layers), name="deep", preprocessing=Preprocessing(size=(128, 128)))
 
 
+def make_flat() -> Network:
+    """python:tiny:make_flat: no layer has a map, and pictures have one size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        layers = OrderedDict(flat=nn.Flatten(), hidden=nn.Linear(3 * 32 * 32, 8), act=nn.ReLU(), head=nn.Linear(8, 6))
+    preprocessing = Preprocessing(size=(32, 32))
+    return Network.wrap(nn.Sequential(layers), name="flat", preprocessing=preprocessing, labels=LABELS)
+
+
+class _Tokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.mix, self.head = nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 8), nn.Linear(8, 6)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        tokens = self.cut(pictures).flatten(2).transpose(1, 2)
+        logits: Tensor = self.head(torch.relu(self.mix(tokens)).mean(1))
+        return logits
+
+
+def make_tokens() -> Network:
+    """python:tiny:make_tokens: its middle layer `mix` has (tokens, numbers), as those of transformers do."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return Network.wrap(_Tokens(), name="tokens", preprocessing=Preprocessing(size=(32, 32)), labels=LABELS)
+
+
 class _Interrupted(nn.Module):
     calls = 0
 

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from lanterna.networks.network import Network
 from lanterna.networks.rectify import CEILINGS
 
-__all__ = ["Method", "Projection", "alike", "project", "randomised"]
+__all__ = ["Method", "Projection", "alike", "project", "randomised", "values_at"]
 
 Method = Literal["deconvnet", "guided", "gradient", "gradient-input"]
 
@@ -86,10 +86,12 @@ class Projection:
     activation: Tensor
 
 
-def _at(features: Tensor, channel: int, rows: Tensor, columns: Tensor) -> Tensor:
+def values_at(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """All channels (B, C) of features (B, C, ...) at one position of each picture; what is no map lies in its first row."""
+    pictures = torch.arange(len(features))
     if features.ndim == 4:
-        return features[torch.arange(len(features)), channel, rows, columns]
-    return features[:, channel]
+        return features[pictures, :, rows, columns]
+    return features[pictures, :, columns] if features.ndim == 3 else features
 
 
 def project(
@@ -104,7 +106,7 @@ def project(
     """
     shown = pictures.detach().to(network.device).requires_grad_(True)
     with network.reading([layer]) as read, _Projecting(method):
-        values = _at(read(shown)[layer], channel, rows, columns)
+        values = values_at(read(shown)[layer], rows, columns)[:, channel]
         (pattern,) = torch.autograd.grad(values.sum(), shown)
     if method == "gradient-input":
         pattern = pattern * (shown.detach() - 0.5)

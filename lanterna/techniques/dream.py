@@ -251,7 +251,9 @@ def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tu
             f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
         )
     # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
-    rounded = tuple(-(-min(side, max(network.input_size)) // reach.align) * reach.align for side in sizes[0])
+    # With the surroundings that a step may move it by: a network of one fixed size takes no more than its own.
+    seen = (min(side, max(network.input_size)) + recipe.shift for side in sizes[0])
+    rounded = tuple(-(-side // reach.align) * reach.align for side in seen)
     network.check_size((rounded[0], rounded[1]), list(reach.strides))
 
 

@@ -20,7 +20,7 @@ from lanterna.patterns import store
 from lanterna.patterns.feed import fitted
 from lanterna.patterns.fields import crop, effective, place
 from lanterna.patterns.layer_scan import LayerScan
-from lanterna.patterns.projection import Method, alike, project, randomised
+from lanterna.patterns.projection import Method, alike, project, randomised, values_at
 from lanterna.patterns.scan import Scan, scan
 from lanterna.progress import Series
 from lanterna.recipe import Recipe
@@ -221,8 +221,8 @@ def _control(shuffled: Network, picture: Tensor, unit: Unit, row: Tensor, column
     """The same with the layers above shuffled, for the unit that fires most there: one that is off shows nothing."""
     with shuffled.reading([unit.layer]) as read, torch.no_grad():
         features = read(picture.to(shuffled.device))[unit.layer]
-    values = features[0, :, int(row), int(column)] if features.ndim == 4 else features[0]
-    return project(shuffled, picture, unit.layer, int(values.argmax()), row, column, method).pattern
+    strongest = int(values_at(features, row, column)[0].argmax())
+    return project(shuffled, picture, unit.layer, strongest, row, column, method).pattern
 
 
 def _made(

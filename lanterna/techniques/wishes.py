@@ -40,10 +40,16 @@ class Wish:
 
 
 def default_layers(network: Network) -> tuple[str, ...]:
-    """Where to dream when nothing is said: the layer with the best pictures, or one at about three quarters of the depth."""
+    """Where to dream when nothing is said: the layer with the best pictures, or one at about three quarters of the depth.
+
+    Raises InputError for a network without maps.
+    """
     if network.source in _DEFAULT:
         return (_DEFAULT[network.source],)
-    return (layers_through_depth(network, 5)[-2:][0].name,)
+    found = layers_through_depth(network, 5)
+    if not found:
+        raise InputError(f"{network.name} has no layers with maps, so none is the usual one to dream of; give a --layer")
+    return (found[-2:][0].name,)
 
 
 def default_step_size(network: Network) -> float:
@@ -67,6 +73,10 @@ def parse_wishes(texts: Sequence[str], network: Network) -> list[Wish]:
             wishes.append(Wish(network.layer(units[0].layer), units[0].channel, float(number)))
         else:
             wishes.append(Wish(network.layer(name), None, float(number)))
+    for wish in wishes:
+        # (tokens, numbers): how many there are depends on the picture's size, and octaves have several.
+        if len(wish.layer.shape) == 2:
+            raise InputError(f"layer {wish.layer.name!r} of {network.name} has tokens and no map; give another --layer")
     return wishes
 
 

@@ -72,6 +72,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
     network, recipe = context.network, context.recipe
     if network.channels not in (1, 3):
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
+    if not layers_through_depth(network, 1):
+        return left_out(KIND.name, "no_maps", network=network.name)
     layers, best = _depths(network, DEPTHS), default_layers(network)[0]
     rows = [] if context.hurried else sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
     weight = context.seconds / (len(layers) + 2 * len(rows) + 2)
