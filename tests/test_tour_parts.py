@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from lanterna import Network, Preprocessing
+from lanterna.autoencode.quick import Kind, Quick, Size
+from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.networks.learnt import neighbour_correlation
 from lanterna.networks.untrained import untrained
 from lanterna.pictures import sample, samples
@@ -132,6 +134,20 @@ def test_a_network_without_maps_says_which_chapters_need_one(tmp_path: Path) -> 
 
 def _five() -> Network:
     return Network.wrap(tiny.module(5)[:4], name="five", preprocessing=Preprocessing(channels=5, size=(32, 32)))
+
+
+@pytest.mark.parametrize(("error", "holds"), [(0.964, True), (0.9, False)])
+def test_of_noise_a_code_may_bring_back_its_share_of_the_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float, holds: bool
+) -> None:
+    grey = torch.full((2, 1, 28, 28), 0.5)
+    kinds = tuple(Kind(name, grey, grey, value) for name, value in (("mnist_5k", 0.2), ("shuffled", 0.96), ("noise", error)))
+    sizes = tuple(Size(code, grey, 0.01, 0.02) for code in (2, 8, 32))
+    made = Quick(AutoencodeRecipe(code=(2, 8, 32)), grey, sizes, grey, 0.05, kinds, 4000, True)
+    monkeypatch.setattr("lanterna.report.chapters.autoencode.quick", lambda *_: made)
+    monkeypatch.setenv("LANTERNA_CACHE", str(tmp_path))
+    chapter = tour(TourRecipe(picture="coffee", chapters=("autoencode",)), tiny.make(), tmp_path).chapters[0]
+    assert chapter.numbers["claim_holds"] is holds
 
 
 def test_autoencoders_are_beside_pca_and_noise(whole_tour: Tour) -> None:

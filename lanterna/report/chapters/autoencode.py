@@ -17,8 +17,8 @@ from lanterna.report.page import render
 
 __all__ = ["KIND"]
 
-# Noise comes back with all of its variance, up to what a short training leaves to chance.
-_NOISE_KEPT = 0.97
+# Of noise a code can bring back what its numbers are of the pixels; beyond that, what a training leaves to chance.
+_CHANCE = 0.02
 
 
 def _strip(pictures: Tensor) -> Tensor:
@@ -39,6 +39,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return None
     better = [size.code for size in made.sizes if size.mse < size.pca_mse]
     noise = made.kinds[-1]
+    dull = noise.error >= 1 - CODES[-1] / made.originals[0].numel() - _CHANCE
     values = {"made": made, "better": better, "noise": noise, "data": made.kinds[0]}
     recipe = made.recipe
     said = command(
@@ -50,7 +51,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         render("autoencode_chapter.html", made=made, strip=_strip),
         values=values,
         # A short training that does not reach PCA says nothing of a long one.
-        holds=None if not better and not made.from_cache else bool(better) and noise.error >= _NOISE_KEPT,
+        holds=None if not better and not made.from_cache else bool(better) and dull,
         how=[how(recipe, run, None, None, said)],
         papers=(papers.HINTON,),
         numbers=_numbers(made),
