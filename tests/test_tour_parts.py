@@ -20,10 +20,11 @@ from lanterna.networks.untrained import untrained
 from lanterna.pictures import sample, samples
 from lanterna.report import TourRecipe, tour
 from lanterna.report.chapters import CHAPTERS
-from lanterna.report.how import command
+from lanterna.report.how import command, command_for
 from lanterna.report.page import environment
 from lanterna.report.prose import LANGUAGES, PIECES
 from lanterna.report.tour import Tour
+from lanterna.techniques.manifold import ManifoldRecipe
 
 QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2}
 
@@ -117,6 +118,14 @@ def test_every_python_on_the_page_works(whole_tour: Tour, monkeypatch: pytest.Mo
 def test_a_command_is_quoted_for_the_shell() -> None:
     said = command("dream", "vgg16_hed", "my cat.jpg", layer=("relu4_1", "relu5_1"), steps=0, native=True, arch=None)
     assert said == "lanterna dream vgg16_hed 'my cat.jpg' --layer relu4_1 --layer relu5_1 --steps 0 --native"
+
+
+def test_a_page_says_the_command_with_all_that_was_asked() -> None:
+    assert command_for("autoencode", AutoencodeRecipe()) == "lanterna autoencode"
+    asked = AutoencodeRecipe(data="folder:my cats", code=(2, 8), parts=("lossy", "bits"), kl_weight=0.5)
+    said = "lanterna autoencode --data 'folder:my cats' --code 2,8 --kl-weight 0.5 --parts lossy,bits"
+    assert command_for("autoencode", asked) == said
+    assert command_for("manifold", ManifoldRecipe(fit=True, attack_steps=3)) == "lanterna manifold --fit --attack-steps 3"
 
 
 def test_a_network_of_five_channels_says_why_chapters_are_left_out(tmp_path: Path) -> None:

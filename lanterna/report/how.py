@@ -8,7 +8,7 @@ from typing import Any
 from lanterna.networks.network import Network
 from lanterna.recipe import Recipe
 
-__all__ = ["How", "command", "how"]
+__all__ = ["How", "command", "command_for", "how"]
 
 _NOT_ASKED = ("technique", "schema_version")
 
@@ -39,13 +39,29 @@ def command(*words: str, **flags: Any) -> str:
     return shlex.join(parts)
 
 
-def how(recipe: Recipe, run: Callable[..., Any], network: Network | None, arch: str | None, said: str) -> How:
-    """How `run(recipe, network)` is had from the shell, by `said`, and from Python; without a network where it needs none."""
-    given = {
+def _given(recipe: Recipe) -> dict[str, Any]:
+    """The fields that are not the default."""
+    return {
         name: getattr(recipe, name)
         for name, about in type(recipe).model_fields.items()
         if name not in _NOT_ASKED and getattr(recipe, name) != about.default
     }
+
+
+def command_for(verb: str, recipe: Recipe) -> str:
+    """The command that makes the same again, of a verb whose flags are the recipe's fields, several values with commas.
+
+    >>> from lanterna.autoencode.recipe import AutoencodeRecipe
+    >>> command_for("autoencode", AutoencodeRecipe(code=(2, 8), kl_weight=0.5))
+    'lanterna autoencode --code 2,8 --kl-weight 0.5'
+    """
+    flags = {name: ",".join(map(str, one)) if isinstance(one, tuple) else one for name, one in _given(recipe).items()}
+    return command(verb, **flags)
+
+
+def how(recipe: Recipe, run: Callable[..., Any], network: Network | None, arch: str | None, said: str) -> How:
+    """How `run(recipe, network)` is had from the shell, by `said`, and from Python; without a network where it needs none."""
+    given = _given(recipe)
     kind, homes = type(recipe).__name__, (type(recipe).__module__, run.__module__)
     imports = (
         [f"from {homes[0]} import {kind}, {run.__name__}"]

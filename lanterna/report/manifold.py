@@ -5,6 +5,7 @@ from typing import Any
 
 from lanterna.manifold import figures
 from lanterna.manifold.study import SCORES
+from lanterna.report.how import command_for
 from lanterna.report.page import render, write_page
 from lanterna.techniques.manifold import FIGURES, Manifold
 
@@ -183,5 +184,6 @@ def manifold_page(made: Manifold, page: Path, pictures: dict[str, Any]) -> None:
         scores=list(SCORES.values()),
         rows=rows,
         number=_number,
+        again=command_for("manifold", made.recipe),
     )
     write_page(page, html)
