@@ -7,6 +7,8 @@ from torch import nn
 
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
+from lanterna.networks.replicate import ReplicateConv2d
+from lanterna.networks.surgery import put
 
 __all__ = ["Padding", "Pooling", "adapted"]
 
@@ -30,7 +32,9 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
     if padding == "circular" and any(type(part) is not nn.Conv2d for part in convolutions):
         raise InputError(f"{network.name} pads by itself, so it can't be made to tile; use vgg16_hed or a torchvision VGG")
     for part in convolutions:
-        if type(part) is nn.Conv2d:
+        if type(part) is nn.Conv2d and padding == "replicate":
+            put(module, part, ReplicateConv2d.of(part))
+        elif type(part) is nn.Conv2d:
             part.padding_mode = padding
     for pool in module.modules():
         if isinstance(pool, nn.MaxPool2d):

@@ -18,6 +18,7 @@ from lanterna.networks.layer import Layer
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Probe, probe
 from lanterna.networks.rectify import rectify_in_place
+from lanterna.networks.same import lean_same
 
 if TYPE_CHECKING:
     from lanterna.techniques.dream import Dream
@@ -171,7 +172,7 @@ class Network:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _optimise(self, unfolded: Iterable[str], kept: Iterable[str]) -> nn.Module:
-        """The module as it is run: normalisations folded, ReLUs in place, channels last (exact to rounding).
+        """The module as it is run: normalisations folded, ReLUs in place, no padded copies, channels last: exact to rounding.
 
         Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them.
         """
@@ -179,7 +180,7 @@ class Network:
         alone = frozenset(unfolded) & {producer for producer, _ in found.foldable}
         untouched = frozenset(kept) & {producer for producer, _ in found.in_place}
         if (alone, untouched) not in self._optimised:
-            lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched)
+            lighter = lean_same(rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched))
             self._optimised[alone, untouched] = lighter.to(memory_format=torch.channels_last)
         return self._optimised[alone, untouched]
 
