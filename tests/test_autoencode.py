@@ -15,14 +15,15 @@ from lanterna.autoencode import AutoencodeRecipe, load, run
 from lanterna.autoencode.augment import moved
 from lanterna.autoencode.experiments.bits import code_bytes, mosaic
 from lanterna.autoencode.experiments.generate import log_density, nearest
-from lanterna.autoencode.experiments.judges import auroc
 from lanterna.autoencode.experiments.manifold import attacked
 from lanterna.autoencode.experiments.regular import entropies
 from lanterna.autoencode.pca import fit
-from lanterna.autoencode.pictures import Split, glyphs, natural_patches, open_split, shuffled
+from lanterna.autoencode.pictures import Split, glyphs, natural_patches, open_split
 from lanterna.autoencode.variants import MODELS, VectorQuantizer, make_module, training_loss
 from lanterna.errors import InputError
 from lanterna.events import STOP, Event, Stepped
+from lanterna.manifold.measures import auroc
+from lanterna.manifold.stimuli import pixel_shuffled
 from lanterna.objectives import class_logit
 
 
@@ -184,7 +185,7 @@ def test_auroc_is_that_of_scikit_learn() -> None:
 
 def test_shuffled_pixels_keep_their_histogram_and_cost_more() -> None:
     pictures = bars(40)
-    mixed = shuffled(pictures, chance())
+    mixed = pixel_shuffled(pictures, chance())
     assert torch.equal(mixed.flatten(1).sort(1).values, pictures.flatten(1).sort(1).values)
     before, after = entropies(pictures), entropies(mixed)
     assert after["histogram"] == pytest.approx(before["histogram"]) and after["zlib"] > 3 * before["zlib"]

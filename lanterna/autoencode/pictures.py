@@ -15,7 +15,7 @@ from lanterna import pictures as pictures_io
 from lanterna.data import Dataset
 from lanterna.errors import InputError, MissingError, PictureError
 
-__all__ = ["OTHERS", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other", "shuffled"]
+__all__ = ["OTHERS", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other"]
 
 LARGEST = 5000
 LEAST = 8
@@ -162,13 +162,6 @@ def natural_patches(
 def noise(count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Every pixel uniform in [0, 1], by itself: (count, *shape)."""
     return torch.rand((count, *shape), generator=generator)
-
-
-def shuffled(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture with its own pixels in another order, each its own: same histogram, no regularity left."""
-    flat = pictures.flatten(1)
-    order = torch.rand(flat.shape, generator=generator).argsort(1)
-    return flat.gather(1, order).view_as(pictures)
 
 
 def glyphs(count: int, side: int, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from lanterna.autoencode.workshop import StoppedError, Workshop
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
 
-__all__ = ["accuracy", "auroc", "classifier", "wrapped"]
+__all__ = ["accuracy", "classifier", "wrapped"]
 
 
 def _module(channels: int, side: int, classes: int, width: int, kernel: int) -> nn.Module:
@@ -66,13 +66,3 @@ def wrapped(net: nn.Module, shop: Workshop) -> Network:
     channels, side = shop.split.train.shape[1:3]
     preprocessing = Preprocessing(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels, size=(side, side))
     return Network.wrap(net, name="digits", preprocessing=preprocessing, labels=shop.split.classes)
-
-
-def auroc(strange: Tensor, usual: Tensor) -> float:
-    """How often something strange scores above something usual; ties count half. 0.5 is chance, below it is worse."""
-    scores = torch.cat([strange, usual]).double()
-    _, where, counts = scores.unique(return_inverse=True, return_counts=True)
-    ends = counts.cumsum(0).double()
-    ranks = (ends - (counts - 1) / 2)[where]
-    high = float(ranks[: len(strange)].sum()) - len(strange) * (len(strange) + 1) / 2
-    return high / (len(strange) * len(usual))

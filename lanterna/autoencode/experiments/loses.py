@@ -8,11 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from lanterna.autoencode.experiments.judges import auroc
 from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.workshop import Workshop
+from lanterna.manifold.measures import auroc
 
 __all__ = ["make"]
 

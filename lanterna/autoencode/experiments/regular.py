@@ -12,8 +12,9 @@ from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
-from lanterna.autoencode.pictures import mean_picture_mse, noise, shuffled
+from lanterna.autoencode.pictures import mean_picture_mse, noise
 from lanterna.autoencode.workshop import Workshop
+from lanterna.manifold.stimuli import pixel_shuffled
 
 __all__ = ["entropies", "kinds_of", "make", "net_of"]
 
@@ -43,7 +44,7 @@ def kinds_of(shop: Workshop) -> dict[str, tuple[Tensor, Tensor]]:
     pure = noise(len(train_pictures) + len(split.held_out), tuple(split.train.shape[1:]), generator)
     return {
         split.name: (train_pictures, split.held_out),
-        "pixels shuffled": (shuffled(train_pictures, generator), shuffled(split.held_out, generator)),
+        "pixels shuffled": (pixel_shuffled(train_pictures, generator), pixel_shuffled(split.held_out, generator)),
         "noise": (pure[: len(train_pictures)], pure[len(train_pictures) :]),
     }
 
