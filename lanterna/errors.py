@@ -8,6 +8,9 @@
     ├── MissingError              exit code 4: something to install or fetch, the message says the command
     └── OutOfMemoryError          exit code 1: names the picture size and the batch
 
+Beside them, where they arise: `manifold.training.InterruptedTrainingError` and `autoencode.workshop.StoppedError`, for a
+listener that asked to stop before a model was trained.
+
 A message says three things: what was given, what is allowed, the nearest match.
 """
 
