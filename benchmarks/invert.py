@@ -148,25 +148,33 @@ def table(scores: list[Score], layers: list[str], network: str) -> None:
 
 
 # Steps of Adam before L-BFGS, as a share of all, and its rate: what docs/invert.md compares.
-SCHEDULES = ((0.0, 0.0), (0.25, 0.005), (0.25, 0.02), (0.375, 0.01), (0.5, 0.05), (0.5, 0.1))
+# Adam's share of the steps and its rate; first and last weight of the distance to grey. The third is the default.
+NO_GREY = (1e-12, 1e-12)
+SCHEDULES = (
+    (0.0, 0.0, NO_GREY),
+    (0.25, 0.02, NO_GREY),
+    (invert.WARM, invert.WARM_LR, invert.GREY),
+    (0.0, 0.0, invert.GREY),
+)
 
 
 def schedules(network: Network, layers: list[str], picture: str, size: str, steps: int, seed: int) -> None:
-    """One picture under each schedule of the optimiser, everything else by default."""
+    """One picture under each schedule of optimiser and prior, everything else by default."""
     print(f"{network.name}, {picture}, {size}, {steps} steps\n")
-    print("| layer | Adam: share, rate | feature error | PSNR, dB | SSIM |\n|---|---|--:|--:|--:|")
-    usual = invert.WARM, invert.WARM_LR
+    print("| layer | Adam: share, rate | to grey: first, last | feature error | PSNR, dB | SSIM |\n|---|---|---|--:|--:|--:|")
+    usual = invert.WARM, invert.WARM_LR, invert.GREY
     for layer in layers:
-        for share, rate in SCHEDULES:
-            # Not an option of the recipe: nobody needs to set it but who looks for better defaults.
-            invert.WARM, invert.WARM_LR = share, rate
+        for share, rate, grey in SCHEDULES:
+            # Not options of the recipe: nobody needs to set them but who looks for better defaults.
+            invert.WARM, invert.WARM_LR, invert.GREY = share, rate, grey
             (made,) = network.invert(layer, picture, samples=1, size=size, steps=steps, seed=seed, judge="none").recreations
             print(
                 f"| {layer} | {f'{share:g}, {rate:g}' if share else 'none'} "
+                f"| {'none' if grey is NO_GREY else f'{grey[0]:g}, {grey[1]:g}'} "
                 f"| {made.feature_error[0]:.4f} | {made.psnr[0]:.1f} | {made.ssim[0]:.2f} |",
                 flush=True,
             )
-    invert.WARM, invert.WARM_LR = usual
+    invert.WARM, invert.WARM_LR, invert.GREY = usual
 
 
 def main() -> None:
@@ -184,7 +192,7 @@ def main() -> None:
         "--schedules",
         nargs="*",
         metavar="LAYER",
-        help="instead: schedules of the optimiser for these layers of vgg16_hed",
+        help="instead: schedules of optimiser and prior for these layers of vgg16_hed",
     )
     options = parser.parse_args()
     if options.schedules is not None:

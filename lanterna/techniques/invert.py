@@ -24,7 +24,7 @@ from lanterna.lbfgs import BatchLBFGS
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
-from lanterna.priors import alpha_norm, fading, total_variation
+from lanterna.priors import alpha_norm, fading, l2, total_variation
 from lanterna.recipe import Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.likeness import (
@@ -54,11 +54,16 @@ PriorName = Literal["fourier", "tv", "alpha", "none"]
 # share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more; three times
 # as much at the start and ten times at the end leaves them grey.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
-    "fourier": ((10.0, 0.1), (100.0, 3.0)),
+    "fourier": ((10.0, 0.1), (500.0, 15.0)),
     "tv": ((10.0, 0.1), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
     "none": ((0.0, 0.0), (0.0, 0.0)),
 }
+
+# First and last weight of the squared distance to grey, beside total variation on the Fourier canvas. Pictures that differ
+# from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is (vgg16_hed
+# relu3_3 of the cat at 96 px: 12.9 dB without, 17.5 dB with).
+GREY = (1.0, 0.1)
 
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
 HISTORY = 10
@@ -230,6 +235,8 @@ def _objective(task: _Task, layer: str) -> Objective:
             wanted = wanted - fading(total_variation(2.0), first, last)
         elif recipe.prior == "alpha":
             wanted = wanted - fading(alpha_norm(), first, last)
+        if recipe.prior == "fourier":
+            wanted = wanted - fading(l2(), *(recipe.weight * weight for weight in GREY))
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted
