@@ -154,7 +154,6 @@ SCHEDULES = (
     (0.0, 0.0, NO_GREY),
     (0.25, 0.02, NO_GREY),
     (invert.WARM, invert.WARM_LR, invert.GREY),
-    (0.0, 0.0, invert.GREY),
 )
 
 

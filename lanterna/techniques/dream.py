@@ -194,16 +194,17 @@ class Dreamer:
     ) -> tuple[Tensor, int, bool]:
         """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them."""
         size = (picture.shape[2], picture.shape[3])
-        source = self.tiles()
+        source, device = self.tiles(), self.network.device
         detail: Tensor | None = None
         done, stopped, moved = 0, False, steps == 0
         for octave in self.sizes(size):
             # Nothing changes it: at the largest size the picture itself will do.
             base = picture if octave == size else resize(picture, octave).clamp_(0, 1)
+            base = base.to(device)
             canvas = base.clone() if detail is None else resize(detail, octave).add_(base).clamp_(0, 1)
-            mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1)
+            mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1).to(device)
             result = ascend(
-                PictureCanvas(canvas.to(self.network.device)),
+                PictureCanvas(canvas),
                 self.objective,
                 self.network,
                 size=octave,
@@ -227,7 +228,7 @@ class Dreamer:
                 "try another layer"
             )
         assert detail is not None, "there is at least one octave"
-        detail = resize(detail, size)
+        detail = resize(detail, size).to(picture.device)
         if self.mask is not None:
             detail.mul_(self.mask)
         dream = detail.add_(picture).clamp_(0, 1)
