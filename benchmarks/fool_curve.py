@@ -54,7 +54,8 @@ def plot(rows: list[dict[str, float]], out: Path, title: str) -> None:
     for name, (label, colour) in SHOWN.items():
         axes.plot([row["epsilon"] for row in rows], [100 * row[name] for row in rows], "o-", label=label, color=colour)
     axes.set_xscale("log", base=2)
-    axes.set_xticks([row["epsilon"] for row in rows], [f"{row['epsilon']:g}" for row in rows])
+    levels = [row["epsilon"] for row in rows]
+    axes.set_xticks(levels, [f"1/{1 / level:g}" if level < 1 else f"{level:g}" for level in levels])
     axes.set_ylim(-4, 104)
     axes.set_xlabel("epsilon, of 255")
     axes.set_ylabel("keep their class, %")
