@@ -79,7 +79,8 @@ KILLED = """
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_killed_while_it_writes_a_frame_a_film_goes_on(lanterna: Run, folder: Path) -> None:
-    film = [*FILM, "--zoom", "5", "--keep-frames", "--quiet", "--out"]
+    # As many threads here as in the process that is killed: the same bits.
+    film = [*FILM, "--zoom", "5", "--keep-frames", "--quiet", "--threads", str(torch.get_num_threads()), "--out"]
     here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), *film, "cut.gif"],
@@ -89,7 +90,6 @@ def test_killed_while_it_writes_a_frame_a_film_goes_on(lanterna: Run, folder: Pa
     assert done.returncode == -signal.SIGKILL
     # The first file is what says whose frames these are.
     assert not Path("cut.gif").exists() and len(frames(folder / "cut.frames")) == 2
-    # The same number of threads as in the process that was killed: the same bits.
     again = lanterna(*film, "cut.gif", "--json")
     assert again.code == 0 and '"resumed": 2' in again.out, again.err
     assert lanterna(*film, "whole.gif").code == 0
