@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import InputError, NetworkError, UnknownNameError
 from lanterna.networks.capture import Capture, Passing, split_call
+from lanterna.networks.convolve import keep_no_maps
 from lanterna.networks.fold import fold, folded_affine
 from lanterna.networks.layer import Layer
 from lanterna.networks.preprocessing import Preprocessing
@@ -172,7 +173,7 @@ class Network:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _optimise(self, unfolded: Iterable[str], kept: Iterable[str]) -> nn.Module:
-        """The module as it is run: normalisations folded, ReLUs in place, no padded copies, channels last: exact to rounding.
+        """The module as it is run, exact to rounding: normalisations folded, ReLUs in place, no maps kept, channels last.
 
         Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them.
         """
@@ -180,8 +181,9 @@ class Network:
         alone = frozenset(unfolded) & {producer for producer, _ in found.foldable}
         untouched = frozenset(kept) & {producer for producer, _ in found.in_place}
         if (alone, untouched) not in self._optimised:
-            lighter = lean_same(rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched))
-            self._optimised[alone, untouched] = lighter.to(memory_format=torch.channels_last)
+            lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched)
+            lighter = keep_no_maps(lean_same(lighter)).to(memory_format=torch.channels_last)
+            self._optimised[alone, untouched] = lighter
         return self._optimised[alone, untouched]
 
     @contextmanager

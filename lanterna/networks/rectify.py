@@ -1,8 +1,7 @@
-"""ReLU and ReLU6 in place, keeping for the gradient nothing but their own output.
+"""ReLU and ReLU6 in place, keeping for the gradient one byte a position: where it passes.
 
-torch's in-place ReLU6 copies its input first, and out of place the input is kept beside the output that the next layer
-keeps anyway: either way a second set of maps. Where nothing else looks at the input, the output alone tells where the
-gradient passes.
+torch's in-place ReLU6 copies its input first, and out of place the input is kept beside the output. Where nothing else looks
+at the input, a mask tells as much, and the map itself is given back as soon as the next layer has read it.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +14,41 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from lanterna.networks.surgery import hooked, put
 
-__all__ = ["CEILINGS", "LeanReLU6", "ceiling_of", "lean_relu6", "rectify_in_place"]
+__all__ = ["CEILINGS", "IN_PLACE", "LeanReLU", "ceiling_of", "lean_relu", "lean_relu6", "rectify_in_place"]
+
+_ENDLESS = float("inf")
+
+
+# Elements that are masked at a time. The mask is made floats first: that way in a small buffer, not in one as large as a map.
+_CHUNK = 1 << 20
+
+
+def _masked(gradient: Tensor, passes: Tensor) -> Tensor:
+    """gradient * passes, for bytes of 0 and 1, without a copy of the mask in floats."""
+    last = gradient.ndim == 4 and gradient.is_contiguous(memory_format=torch.channels_last)
+    if last != (passes.ndim == 4 and passes.is_contiguous(memory_format=torch.channels_last)):
+        return gradient * passes
+    if not last and not (gradient.is_contiguous() and passes.is_contiguous()):
+        return gradient * passes
+    found = torch.empty_like(gradient)
+    flat = [(part.permute(0, 2, 3, 1) if last else part).view(-1).split(_CHUNK) for part in (gradient, passes, found)]
+    for given, mask, out in zip(*flat, strict=True):
+        torch.mul(given, mask, out=out)
+    return found
+
+
+class _LeanReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:
+        ctx.mark_dirty(inputs)
+        outputs = inputs.relu_()
+        ctx.save_for_backward((outputs > 0).view(torch.uint8))
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (passes,) = ctx.saved_tensors
+        return _masked(grads[0], passes)
 
 
 class _LeanReLU6(torch.autograd.Function):
@@ -34,12 +67,23 @@ class _LeanReLU6(torch.autograd.Function):
         return gradient
 
 
+def lean_relu(inputs: Tensor) -> Tensor:
+    """max(x, 0), in place; `inputs` must not be needed by whatever made it. Seen by torch function modes."""
+    if has_torch_function_unary(inputs):
+        result: Tensor = handle_torch_function(lean_relu, (inputs,), inputs)
+        return result
+    if not torch.is_grad_enabled() or not inputs.requires_grad:
+        return inputs.relu_()
+    output: Tensor = _LeanReLU.apply(inputs)
+    return output
+
+
 def lean_relu6(inputs: Tensor) -> Tensor:
     """min(max(x, 0), 6), in place; `inputs` must not be needed by whatever made it. Seen by torch function modes."""
     if has_torch_function_unary(inputs):
         result: Tensor = handle_torch_function(lean_relu6, (inputs,), inputs)
         return result
-    if not inputs.requires_grad:
+    if not torch.is_grad_enabled() or not inputs.requires_grad:
         return inputs.clamp_(0.0, 6.0)
     output: Tensor = _LeanReLU6.apply(inputs)
     return output
@@ -48,46 +92,54 @@ def lean_relu6(inputs: Tensor) -> Tensor:
 # Every way to call a rectifier, and where it ends. Modules (nn.ReLU, nn.ReLU6) call these functionals, so a mode that knows
 # these catches them as well.
 CEILINGS: dict[Callable[..., Any], float] = {
-    F.relu: float("inf"),
-    F.relu_: float("inf"),
-    torch.relu: float("inf"),
-    torch.relu_: float("inf"),
-    Tensor.relu: float("inf"),
-    Tensor.relu_: float("inf"),
+    F.relu: _ENDLESS,
+    F.relu_: _ENDLESS,
+    torch.relu: _ENDLESS,
+    torch.relu_: _ENDLESS,
+    Tensor.relu: _ENDLESS,
+    Tensor.relu_: _ENDLESS,
     F.relu6: 6.0,
+    lean_relu: _ENDLESS,
     lean_relu6: 6.0,
 }
 
+# Those of them that change their argument whatever else they are told.
+IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu, lean_relu6})
 
-class LeanReLU6(nn.Module):
-    """What stands in for an `nn.ReLU6`."""
+
+class LeanReLU(nn.Module):
+    """What stands in for an `nn.ReLU` or, with a ceiling of 6, an `nn.ReLU6`."""
+
+    def __init__(self, ceiling: float) -> None:
+        super().__init__()
+        self.ceiling = ceiling
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape, changed in place."""
-        return lean_relu6(inputs)
+        return lean_relu(inputs) if self.ceiling == _ENDLESS else lean_relu6(inputs)
 
 
 def ceiling_of(module: nn.Module) -> float | None:
     """Where the rectifier that `module` is ends, infinity for a ReLU; None for everything else."""
-    return {nn.ReLU: float("inf"), nn.ReLU6: 6.0, LeanReLU6: 6.0}.get(type(module))
+    if isinstance(module, LeanReLU):
+        return module.ceiling
+    return {nn.ReLU: _ENDLESS, nn.ReLU6: 6.0}.get(type(module))
 
 
 def rectify_in_place(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> nn.Module:
-    """`module` with the ReLU or ReLU6 of each (producer, ReLU) of `pairs` in place: nothing else looks at the map before it.
+    """`module` with the ReLU or ReLU6 of each (producer, rectifier) of `pairs` made `LeanReLU`: nothing else looks between.
 
-    Every ReLU6 that is in place already loses its copy as well. Producers in `keep` are looked at, and left alone, as are
+    Those that are in place already become `LeanReLU` as well. Producers in `keep` are looked at, and left alone, as are
     modules with hooks of the user's. Changes `module`.
     """
     kept = set(keep)
-    for part in list(module.modules()):
-        if type(part) is nn.ReLU6 and part.inplace and not hooked(part):
-            put(module, part, LeanReLU6())
+    lean = [part for part in module.modules() if type(part) in (nn.ReLU, nn.ReLU6) and part.inplace and not hooked(part)]
     for producer, name in pairs:
         part = module.get_submodule(name)
-        if producer in kept or hooked(part) or hooked(module.get_submodule(producer)):
-            continue
-        if type(part) is nn.ReLU:
-            part.inplace = True
-        elif type(part) is nn.ReLU6:
-            put(module, part, LeanReLU6())
+        if producer not in kept and not hooked(part) and not hooked(module.get_submodule(producer)):
+            lean.append(part)
+    for part in dict.fromkeys(lean):
+        ceiling = ceiling_of(part)
+        if ceiling is not None:
+            put(module, part, LeanReLU(ceiling))
     return module

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lanterna.networks.rectify import CEILINGS, lean_relu6
+from lanterna.networks.rectify import CEILINGS, IN_PLACE
 
 __all__ = ["RedirectedReLU"]
 
@@ -22,26 +22,23 @@ class _Redirect(torch.autograd.Function):
         if in_place:
             ctx.mark_dirty(inputs)
         outputs = inputs.clamp_(0.0, ceiling) if in_place else inputs.clamp(0.0, ceiling)
-        # The output tells as much as the input, and the next layer keeps it anyway.
-        ctx.save_for_backward(outputs)
-        ctx.ceiling = ceiling
+        off = outputs <= 0
+        # Of a ReLU, what is not off is on; with a ceiling there is a third part.
+        ctx.save_for_backward(off, ~off if ceiling == float("inf") else (outputs < ceiling).logical_and_(~off))
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (outputs,) = ctx.saved_tensors
+        off, on = ctx.saved_tensors
         grad = grads[0]
-        plain = grad * ((outputs > 0) & (outputs < ctx.ceiling))
-        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (outputs.ndim - 1))
+        plain = grad * on.view(torch.uint8)
+        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (grad.ndim - 1))
         # Asking is free on the CPU, and most often it saves the rest; elsewhere it would make the host wait.
         if not grad.is_cuda and not bool(blocked.any()):
             return plain, None, None
         # The loop minimises: a negative gradient is the one that pushes the input up.
-        upward = grad.clamp(max=0) * (outputs <= 0)
+        upward = grad.clamp(max=0) * off.view(torch.uint8)
         return torch.where(blocked, upward, plain), None, None
-
-
-_IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu6})
 
 
 class RedirectedReLU(TorchFunctionMode):
@@ -56,5 +53,5 @@ class RedirectedReLU(TorchFunctionMode):
         if ceiling is None or not isinstance(inputs, Tensor) or not inputs.requires_grad:
             return func(*args, **kwargs)
         position = 3 if func is F.hardtanh else 1
-        in_place = func in _IN_PLACE or bool(kwargs.get("inplace", args[position] if len(args) > position else False))
+        in_place = func in IN_PLACE or bool(kwargs.get("inplace", args[position] if len(args) > position else False))
         return _Redirect.apply(inputs, ceiling, in_place)

@@ -1,7 +1,7 @@
 """Convolutions that repeat the border, without keeping the padded map.
 
-torch pads in an operation of its own, and then keeps the padded copy for the gradient of the weights, beside the map that the
-ReLU before it keeps: twice the memory. The gradient to the input needs the weights alone.
+torch pads in an operation of its own, and keeps both the map, for its shape, and the padded copy, for the gradient of the
+weights.
 """
 
 from typing import Any
@@ -10,29 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lanterna.networks.convolve import convolve
+
 __all__ = ["ReplicateConv2d"]
 
 
-class _Convolve(torch.autograd.Function):
+class _Pad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int], how: Any) -> Tensor:
-        padded = F.pad(inputs, padding, mode="replicate")
-        outputs: Tensor = F.conv2d(padded, weight, bias, how[0], 0, *how[1:])
-        ctx.save_for_backward(weight)
-        ctx.shapes, ctx.padding, ctx.how = (inputs.shape, padded.shape), padding, how
-        return outputs
+    def forward(ctx: Any, inputs: Tensor, padding: list[int]) -> Tensor:
+        ctx.shape, ctx.padding = inputs.shape, padding
+        return F.pad(inputs, padding, mode="replicate")
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (weight,) = ctx.saved_tensors
-        stride, dilation, groups = ctx.how
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         # What stands for the inputs: only their shape is asked for.
-        inputs, padded = (grads[0].new_empty(1).expand(shape) for shape in ctx.shapes)
-        gradient = torch.ops.aten.convolution_backward(
-            grads[0], padded, weight, None, stride, (0, 0), dilation, False, (0, 0), groups, (True, False, False)
-        )[0]
-        found: Tensor = torch.ops.aten.replication_pad2d_backward(gradient, inputs, ctx.padding)
-        return found, None, None, None, None
+        inputs = grads[0].new_empty(1).expand(ctx.shape)
+        found: Tensor = torch.ops.aten.replication_pad2d_backward(grads[0], inputs, ctx.padding)
+        return found, None
 
 
 class ReplicateConv2d(nn.Conv2d):
@@ -49,9 +43,8 @@ class ReplicateConv2d(nn.Conv2d):
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) as `nn.Conv2d`."""
         padding = list(self._reversed_padding_repeated_twice)
-        learns = torch.is_grad_enabled() and self.weight.requires_grad
-        if learns or inputs.ndim != 4 or not any(padding):
+        if (torch.is_grad_enabled() and self.weight.requires_grad) or inputs.ndim != 4:
             plain: Tensor = super().forward(inputs)
             return plain
-        found: Tensor = _Convolve.apply(inputs, self.weight, self.bias, padding, (self.stride, self.dilation, self.groups))
-        return found
+        padded = _Pad.apply(inputs, padding) if any(padding) else inputs
+        return convolve(padded, self.weight, self.bias, self.stride, (0, 0), self.dilation, self.groups)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
+from lanterna.networks.convolve import convolve
 from lanterna.networks.surgery import hooked, put
 
 __all__ = ["LeanConv2dSame", "lean_same"]
@@ -38,7 +39,7 @@ class LeanConv2dSame(nn.Module):
             found: Tensor = conv(inputs)
             return found
         both = [(total + 1) // 2 for total in padding]
-        return F.conv2d(inputs, self.wide, conv.bias, conv.stride, both, conv.dilation, conv.groups)
+        return convolve(inputs, self.wide, conv.bias, conv.stride, both, conv.dilation, conv.groups)
 
 
 def lean_same(module: nn.Module) -> nn.Module:

@@ -1,0 +1,133 @@
+"""Convolutions and pooling of a frozen network, that keep no map for the gradient.
+
+torch keeps the input of every convolution for the gradient of its weights, and the input of a pooling for its shape. The
+gradient to the input needs the weights, or the places of the maxima, and no values. With rectifiers that keep a mask
+(`rectify`), what a pass holds is about a quarter.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lanterna.networks.surgery import hooked, put
+
+__all__ = ["LeanConv2d", "LeanMaxPool2d", "convolve", "keep_no_maps"]
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.size, ctx.how = inputs.shape[2:], (stride, padding, dilation, groups)
+        return F.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.how
+        # With a stride, several sizes of the input give the same size of the output.
+        left = [
+            size - ((out - 1) * s - 2 * p + d * (kernel - 1) + 1)
+            for size, out, s, p, d, kernel in zip(
+                ctx.size, grads[0].shape[2:], stride, padding, dilation, weight.shape[2:], strict=True
+            )
+        ]
+        gradient = F.conv_transpose2d(grads[0], weight, None, stride, padding, left, groups, dilation)
+        return gradient, None, None, None, None, None, None
+
+
+def convolve(
+    inputs: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """(B, C, H, W) as `torch.nn.functional.conv2d`, for weights that need no gradient: `inputs` is not kept."""
+    if not torch.is_grad_enabled() or not inputs.requires_grad:
+        return F.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
+    found: Tensor = _Convolve.apply(inputs, weight, bias, stride, padding, dilation, groups)
+    return found
+
+
+class LeanConv2d(nn.Conv2d):
+    """What stands in for an `nn.Conv2d` that pads by zeros, while its weights need no gradient."""
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> "LeanConv2d":
+        """`conv`, with its weights."""
+        made = cls.__new__(cls)
+        made.__dict__ = {**conv.__dict__}
+        return made
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, C, H, W) as `nn.Conv2d`."""
+        if self.weight.requires_grad or inputs.ndim != 4:
+            plain: Tensor = super().forward(inputs)
+            return plain
+        assert not isinstance(self.padding, str)
+        return convolve(inputs, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, window: Any, ceil_mode: bool) -> Tensor:
+        outputs, places = F.max_pool2d(inputs, window, return_indices=True, ceil_mode=ceil_mode)
+        # No map has more than 2**31 positions.
+        ctx.save_for_backward(places.int())
+        ctx.shape, ctx.window = inputs.shape, window
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = ctx.saved_tensors
+        return F.max_unpool2d(grads[0], places.long(), ctx.window, output_size=ctx.shape[2:]), None, None
+
+
+class LeanMaxPool2d(nn.Module):
+    """What stands in for an `nn.MaxPool2d` whose windows do not overlap."""
+
+    def __init__(self, window: int | tuple[int, int], ceil_mode: bool) -> None:
+        super().__init__()
+        self.window, self.ceil_mode = window, ceil_mode
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, C, H, W) as `nn.MaxPool2d`."""
+        if not torch.is_grad_enabled() or not inputs.requires_grad or inputs.ndim != 4:
+            return F.max_pool2d(inputs, self.window, ceil_mode=self.ceil_mode)
+        pooled: Tensor = _Pool.apply(inputs, self.window, self.ceil_mode)
+        return pooled
+
+
+def _tiles_the_map(pool: nn.MaxPool2d) -> bool:
+    plain = pool.padding in (0, (0, 0)) and pool.dilation in (1, (1, 1)) and not pool.return_indices
+    return plain and pool.kernel_size == pool.stride and isinstance(pool.kernel_size, int | tuple)
+
+
+def keep_no_maps(module: nn.Module) -> nn.Module:
+    """`module` with its convolutions and its pooling made `LeanConv2d` and `LeanMaxPool2d`, where that can be.
+
+    Modules with hooks of the user's are left alone, as are subclasses, whose forward pass may be another. Changes `module`.
+    """
+    for part in list(module.modules()):
+        if hooked(part):
+            continue
+        if type(part) is nn.Conv2d and part.padding_mode == "zeros" and not isinstance(part.padding, str):
+            put(module, part, LeanConv2d.of(part))
+        elif type(part) is nn.MaxPool2d and _tiles_the_map(part):
+            put(module, part, LeanMaxPool2d(part.kernel_size, part.ceil_mode))
+    return module
