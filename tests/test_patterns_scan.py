@@ -6,8 +6,10 @@ import subprocess
 import sys
 import textwrap
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
 import tiny
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from lanterna import InputError, Network, data, pictures
 from lanterna.events import STOP, Event, Stepped
 from lanterna.networks.preprocessing import Preprocessing
-from lanterna.patterns import Best, Scan, merge, scan, store
+from lanterna.patterns import Best, Scan, kernels, merge, scan, store
 
 LAYERS = ["conv1", "act1", "conv2", "act2", "logits"]
 
@@ -375,3 +377,17 @@ def test_layers_read_through_folding_and_rectifiers_are_what_each_is_alone(turne
         assert torch.allclose(have.share_active, (places > 0).double().mean((0, 2, 3)), atol=2e-3), layer
         assert torch.allclose(have.highest, features.mean((2, 3)).amax(0), atol=2e-5), layer
         assert torch.allclose(have.kept_values[1], peaks, atol=2e-5), layer
+
+
+def test_where_nothing_can_be_kept_the_loops_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, asked = numba.njit, []
+
+    def njit(**options: bool) -> Callable[..., object]:
+        asked.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function 'look': no locator available")
+        return plain(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    twice = kernels.compiled(lambda number: 2 * number)
+    assert twice(3) == 6 and [options.get("cache", False) for options in asked] == [True, False]

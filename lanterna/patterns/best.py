@@ -68,26 +68,6 @@ class Best:
             target[whose[held], rank[held]] = part[held]
         return made
 
-    def followed_by(self, unit: Tensor, value: Tensor, sample: Tensor, row: Tensor, column: Tensor) -> "Best":
-        """The same as `with_places`, many times faster, for samples in order that all come after those that are held."""
-        if not len(unit):
-            return self
-        order = unit.argsort(stable=True)
-        whose = unit[order]
-        rank = torch.arange(len(whose)) - torch.searchsorted(whose, whose)
-        touched, line = whose.unique_consecutive(return_inverse=True)
-        wide = Best.empty(len(touched), self.k + int(rank.max()) + 1)
-        pairs = zip(_parts(wide), _parts(self), (value, sample, row, column), strict=True)
-        for target, held, new in pairs:
-            target[:, : self.k] = held[touched]
-            target[line, self.k + rank] = new[order]
-        # Stable: of equal values the one that came first, which is the lower sample, stays first.
-        best = wide.value.argsort(dim=1, stable=True, descending=True)[:, : self.k]
-        made = Best(*(part.clone() for part in _parts(self)))
-        for target, part in zip(_parts(made), _parts(wide), strict=True):
-            target[touched] = part.gather(1, best)
-        return made
-
     def joined(self, other: "Best", sources: Tensor | None = None) -> "Best":
         """The best of both."""
         there = other.sample >= 0
@@ -95,10 +75,6 @@ class Best:
         return self.with_places(
             units[there], other.value[there], other.sample[there], other.row[there], other.column[there], sources
         )
-
-
-def _parts(best: Best) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return best.value, best.sample, best.row, best.column
 
 
 def _first_of_each(key: Tensor) -> Tensor:

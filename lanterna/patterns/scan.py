@@ -12,16 +12,14 @@ from lanterna.errors import InputError
 from lanterna.events import Done, Listener, Started, Stepped
 from lanterna.networks.capture import Passing
 from lanterna.networks.network import Network
-from lanterna.networks.rectify import ceiling_of
 from lanterna.patterns.feed import Batch, batches
 from lanterna.patterns.layer_scan import LayerScan, kept_samples
-from lanterna.patterns.watch import Summary, Watch
+from lanterna.patterns.watch import Batched, Summary, Watch
 
 __all__ = ["BATCH", "Scan", "scan"]
 
 # More cost memory and gain little; with fewer, what every batch costs whatever its size counts.
 BATCH = 16
-_FLUSH = 128  # pictures between two merges into the best, once there is something to be better than
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,11 @@ def scan(
                 stopped = on_event is not None and on_event(Stepped(done, steps, torch.zeros(0))) is not None
                 # Also after a whole number of batches only, so that going on computes the same batches.
                 due = save is not None and time.monotonic() - saved > save_seconds
-                if run.waiting >= run.patience or due or stopped:
-                    run.flush()
                 if due and save is not None:
                     save(_with(state, run, piece.upto, failed))
                     saved = time.monotonic()
                 if stopped:
                     break
-        run.flush()
         state = _with(state, run, rest.start + told, failed)
         if save is not None:
             save(state)
@@ -131,27 +126,15 @@ class _Passed:
         return features is self.passing.features and features._version == self.version
 
 
-def _summary(passing: Passing, last: _Passed | None) -> Summary:
-    """What is seen of a layer; from what was seen of the one before, where that tells it."""
-    if last is not None and last.holds(passing.features):
-        return last.seen
-    ceiling, source = ceiling_of(passing.module), passing.came_from
-    if last is None or ceiling is None or source is None or source is not last.passing.features:
-        return Summary.of(passing.features)
-    # In place, the rectifier itself is the one change since.
-    if source._version - last.version != (passing.features is source):
-        return Summary.of(passing.features)
-    # A rectifier keeps the order of values: the highest of a row stay the highest.
-    return Summary.of(passing.features, last.seen.rows.clamp(0.0, ceiling))
-
-
 class _Pass:
     """Some layers over one stretch of the data."""
 
     def __init__(self, network: Network, dataset: Dataset, scans: Mapping[str, LayerScan], repeat: bool) -> None:
-        crops = isinstance(dataset, Crops)
-        self._sources = torch.tensor([dataset.source(i) for i in range(len(dataset))]) if crops and not repeat else None
-        self._labels = None if dataset.labels is None else torch.tensor(dataset.labels)
+        crops = isinstance(dataset, Crops) and not repeat
+        self._sources = (
+            torch.tensor([dataset.source(i) for i in range(len(dataset))]) if crops else torch.arange(len(dataset))
+        )
+        self._labels = torch.full((len(dataset),), -1) if dataset.labels is None else torch.tensor(dataset.labels)
         self._scans = scans
         self._watches: dict[str, Watch] = {}
         self._same: dict[str, str] = {}
@@ -159,17 +142,19 @@ class _Pass:
         self._device = network.device
         self._last: _Passed | None = None
         self._first = True
-        self._samples, self._wanted = torch.zeros(0), list[tuple[int, int]]()
-        self.waiting, self.patience = 0, BATCH
+        self._batch: Batched | None = None
 
     def visit(self, passing: Passing) -> None:
         """Called by the network with each layer as it comes."""
+        assert self._batch is not None
         last = self._last
         if self._first:
             self._meet(passing, last)
         if passing.names[0] not in self._same:
-            seen = _summary(passing, last)
-            self._watches[passing.names[0]].see(seen, self._samples, self._wanted)
+            watch = self._watches[passing.names[0]]
+            known = last.seen if last is not None and last.holds(passing.features) else None
+            seen = watch.summary(passing.features, known)
+            watch.see(seen, self._batch)
             self._last = _Passed(passing, passing.features._version, seen)
 
     def _meet(self, passing: Passing, last: "_Passed | None") -> None:
@@ -178,27 +163,21 @@ class _Pass:
         if last is not None and last.holds(passing.features) and last.passing.affine is passing.affine:
             name, others = last.passing.names[0], list(passing.names)
         else:
-            self._watches[name] = Watch(self._scans[name], self._sources, passing.affine)
+            self._watches[name] = Watch(self._scans[name], passing.affine, self._sources)
         self._same |= dict.fromkeys(others, name)
 
     def take(self, batch: Batch, forward: Callable[[Tensor], None]) -> None:
         """Look at one batch."""
         if not batch.samples:
             return
-        self._samples = torch.tensor(batch.samples)
-        self._wanted = [(place, sample) for place, sample in enumerate(batch.samples) if sample in self._kept]
+        samples = torch.tensor(batch.samples)
+        kept = tuple((place, sample) for place, sample in enumerate(batch.samples) if sample in self._kept)
+        sources, labels = self._sources[samples].numpy(), self._labels[samples].numpy()
+        self._batch = Batched(samples.numpy(), sources, labels, kept)
         forward(batch.pictures.to(self._device))
         self._first, self._last = False, None
-        self.waiting += len(batch.samples)
-
-    def flush(self) -> None:
-        """Merge what waits into the best places and sums."""
-        for watch in self._watches.values():
-            watch.flush(self._labels)
-        # At first everything is among the best: merged often, little of it has to be looked at closely.
-        self.waiting, self.patience = 0, min(2 * self.patience, _FLUSH)
 
     def found(self) -> dict[str, LayerScan]:
         """Every layer's scan so far; layers that are the same tensor share theirs."""
-        watches = {layer: self._watches.get(self._same.get(layer, layer)) for layer in self._scans}
-        return {layer: self._scans[layer] if watch is None else watch.scan for layer, watch in watches.items()}
+        scans = {name: watch.scan for name, watch in self._watches.items()}
+        return {layer: scans.get(self._same.get(layer, layer), scan) for layer, scan in self._scans.items()}
