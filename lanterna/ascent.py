@@ -1,9 +1,10 @@
 """The loop: a canvas is rendered, the picture goes through a frozen network, the gradient of an objective comes back."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,6 +80,7 @@ def ascend(
     jitter: Jitter | None = None,
     optimizer: Optimizer = torch.optim.Adam,
     gradient: Gradient | None = None,
+    passing: Mapping[str, Callable[[Tensor], Any]] | None = None,
     redirected_steps: int = REDIRECTED_STEPS,
     preview_every: int = 0,
     keep_best: bool = False,
@@ -88,8 +90,10 @@ def ascend(
 
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
     the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
-    instead of `jitter`: see `tiles.Tiles`. With `keep_best` the pictures are, each, those of the step whose view scored
-    highest. Nothing is read back from the device between steps unless a listener does so. Raises OutOfMemoryError.
+    instead of `jitter`: see `tiles.Tiles`. Of a layer in `passing` the objective gets what the function there makes of it:
+    its gradient then comes when the layer's turn does on the way back, instead of being held from the start. With
+    `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from the device
+    between steps unless a listener does so. Raises OutOfMemoryError.
     """
     moves = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE, PROGRESS})
@@ -130,7 +134,7 @@ def ascend(
         return -values.detach()
 
     told = f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
-    with memory_told(told), network.reading(layers) as read:
+    with memory_told(told), network.reading(layers, passing) as read:
         while step < steps and not stopped:
             if schedule is not None:
                 for group in tuner.param_groups:

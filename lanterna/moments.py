@@ -56,7 +56,8 @@ class _SecondMoment(torch.autograd.Function):
 
 def as_rows(features: Tensor) -> Tensor:
     """A map (1, C, H, W) as one row for each position, (H * W, C)."""
-    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
+    # Not features[0]: on the way back that takes a map of zeros.
+    return features.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 @dataclass(frozen=True)

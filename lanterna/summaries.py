@@ -7,7 +7,7 @@ respect to the totals is fixed once the totals are known, and each tile can then
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ __all__ = [
     "as_objective",
     "content_term",
     "histogram_term",
+    "in_passing",
     "self_similarity_term",
     "style_term",
 ]
@@ -78,11 +79,23 @@ class Term:
         return self.score(self.summarise(features, EVERYWHERE))
 
 
-def as_objective(terms: Sequence[Term], priors: Sequence[tuple[float, Objective]] = ()) -> Objective:
-    """What rises as the weighted sum of the losses, and of `priors`, falls. For one picture."""
+def in_passing(terms: Sequence[Term]) -> dict[str, Callable[[Tensor], list[tuple[Tensor, ...]]]]:
+    """By layer, what makes of its map (1, C, H, W) the totals of its terms, in their order; for `ascend`."""
+    layers: dict[str, list[Term]] = {}
+    for term in terms:
+        layers.setdefault(term.layer, []).append(term)
+    return {
+        layer: lambda features, mine=mine: [term.summarise(features, EVERYWHERE) for term in mine]  # type: ignore[misc]
+        for layer, mine in layers.items()
+    }
 
-    def value(features: Mapping[str, Tensor]) -> Tensor:
-        total = sum((term.weight * term(features[term.layer]) for term in terms), start=torch.zeros(()))
+
+def as_objective(terms: Sequence[Term], priors: Sequence[tuple[float, Objective]] = ()) -> Objective:
+    """What rises as the weighted sum of the losses, and of `priors`, falls. For one picture, of totals had `in_passing`."""
+
+    def value(features: Mapping[str, Any]) -> Tensor:
+        totals = {layer: iter(features[layer]) for layer in {term.layer for term in terms}}
+        total = sum((term.weight * term.score(next(totals[term.layer])) for term in terms), start=torch.zeros(()))
         lost = total.reshape(1)
         for weight, prior in priors:
             lost = lost + weight * prior(features)

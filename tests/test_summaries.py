@@ -1,6 +1,7 @@
 """Tiles give the gradient of the whole; statistics are what they are said to be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import tiny
@@ -20,6 +21,7 @@ from lanterna.summaries import (
     as_objective,
     content_term,
     histogram_term,
+    in_passing,
     self_similarity_term,
     style_term,
 )
@@ -75,8 +77,8 @@ def test_the_gradient_in_tiles_is_that_of_the_whole(kind: str, size: tuple[int, 
     objective = as_objective(terms, priors)
     layers = sorted({term.layer for term in terms})
     picture = noise(1, 3, *size, seed=9).requires_grad_()
-    with NETWORK.reading(layers) as read:
-        value = objective({**read(picture), "picture": picture})
+    with NETWORK.reading(layers, in_passing(terms)) as totals, NETWORK.reading(layers) as read:
+        value = objective({**totals(picture), "picture": picture})
         (whole,) = torch.autograd.grad(value.sum(), picture)
         pieces = TiledTerms(terms, tiling(), priors)
         assert len(tiling().tiles(size)) >= 6
@@ -186,3 +188,34 @@ def test_the_average_is_calm_and_a_state_goes_on_where_it_was() -> None:
     torch.testing.assert_close(rest.average, whole.average)
     assert rest.carry((8, 6))["exp_avg_sq"].shape == (1, 3, 8, 6)
     assert 0 <= float(whole.average.min()) <= float(whole.average.max()) <= 1
+
+
+def test_the_gradient_of_a_layer_comes_when_its_turn_does() -> None:
+    turns: list[str] = []
+
+    class Noted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, features: Tensor, name: str) -> Tensor:
+            ctx.name, ctx.shape = name, features.shape
+            return features.sum()
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+            turns.append(ctx.name)
+            return grads[0].expand(ctx.shape), None
+
+    def between(features: Tensor) -> Tensor:
+        features.register_hook(lambda _gradient: turns.append("relu2_1"))
+        return features
+
+    layers = ["relu1_1", "relu2_1", "relu3_1"]
+    passing: dict[str, Callable[[Tensor], Tensor]] = {
+        "relu1_1": lambda features: Noted.apply(features, "relu1_1"),
+        "relu2_1": between,
+        "relu3_1": lambda features: Noted.apply(features, "relu3_1"),
+    }
+    picture = noise(1, 3, 32, 32).requires_grad_()
+    with NETWORK.reading(layers, passing) as read:
+        found = read(picture)
+        (found["relu1_1"] + found["relu3_1"]).backward()
+    assert turns == ["relu3_1", "relu2_1", "relu1_1"]

@@ -27,7 +27,8 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
     at all: the picture's left side goes on at its right. Raises InputError where that can't be: for padding that is no
     convolution's own.
     """
-    module = copy.deepcopy(network.module)
+    # The weights are shared, and copied once, where the new network is made.
+    module = copy.deepcopy(network.module, {id(tensor): tensor for tensor in network.module.parameters()})
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if padding == "circular" and any(type(part) is not nn.Conv2d for part in convolutions):
         raise InputError(f"{network.name} pads by itself, so it can't be made to tile; use vgg16_hed or a torchvision VGG")

@@ -71,7 +71,8 @@ class Capture:
 
     `calls` says how often each module runs in one forward pass (from `probe`), `rewritten` which outputs a later
     in-place operation changes, so that they are copied when they pass by. With `visit`, a layer is handed over when it is
-    computed and not kept: it is still in the processor's cache then, and memory stays small.
+    computed and not kept: it is still in the processor's cache then, and memory stays small. `passing` has functions by
+    layer, what of which is kept in place of the layer.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class Capture:
         calls: Mapping[str, int],
         rewritten: set[str],
         visit: Callable[[Passing], None] | None = None,
+        passing: Mapping[str, Callable[[Tensor], Any]] | None = None,
     ) -> None:
         self._module = module
-        self._visit = visit
+        self._visit, self._passing = visit, passing or {}
         self._wanted: dict[str, dict[int, list[str]]] = {}
         self._parts = dict(module.named_modules())
         for layer in layers:
@@ -128,7 +130,7 @@ class Capture:
             elif tensor is not None:
                 key = f"{name}#{self._count[name]}"
                 tensor = tensor.clone() if key in self._rewritten else tensor
-                self._found.update(dict.fromkeys(layers, tensor))
+                self._found |= {layer: self._passing[layer](tensor) if layer in self._passing else tensor for layer in layers}
             self._seen += 1
             if self._seen == self._total:
                 raise _StopForward

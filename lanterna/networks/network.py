@@ -1,7 +1,7 @@
 """A network to look at: a module with its own preprocessing, labels and layers, ready to be read at any depth."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -187,15 +187,19 @@ class Network:
         return self._optimised[alone, untouched]
 
     @contextmanager
-    def reading(self, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+    def reading(
+        self, layers: Sequence[str], passing: Mapping[str, Callable[[Tensor], Any]] | None = None
+    ) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
         """A function from public pictures (B, 3, H, W) to `layers`; it runs no deeper than the deepest of them.
 
-        Gradients reach the pictures and never the weights. Raises UnknownNameError.
+        Of a layer in `passing` it gives what the function there makes of it, as it comes by. Gradients reach the pictures
+        and never the weights. Raises UnknownNameError.
         """
         names = {name: "" if name == LOGITS else self.layer(name).name for name in layers}
         wanted = [split_call(name)[0] for name in names.values()]
         module = self._optimise(unfolded=wanted, kept=wanted)
-        reader = Capture(module, list(names.values()), self._probe.counts, self._probe.rewritten)
+        inner_passing = {names[name]: function for name, function in (passing or {}).items()}
+        reader = Capture(module, list(names.values()), self._probe.counts, self._probe.rewritten, passing=inner_passing)
 
         def read(pictures: Tensor) -> dict[str, Tensor]:
             inputs = self.preprocessing.apply(pictures).contiguous(memory_format=torch.channels_last)

@@ -25,14 +25,11 @@ _CHUNK = 1 << 20
 
 def _masked(gradient: Tensor, passes: Tensor) -> Tensor:
     """gradient * passes, for bytes of 0 and 1, without a copy of the mask in floats."""
-    last = gradient.ndim == 4 and gradient.is_contiguous(memory_format=torch.channels_last)
-    if last != (passes.ndim == 4 and passes.is_contiguous(memory_format=torch.channels_last)):
-        return gradient * passes
-    if not last and not (gradient.is_contiguous() and passes.is_contiguous()):
+    if gradient.ndim != 4:
         return gradient * passes
     found = torch.empty_like(gradient)
-    flat = [(part.permute(0, 2, 3, 1) if last else part).view(-1).split(_CHUNK) for part in (gradient, passes, found)]
-    for given, mask, out in zip(*flat, strict=True):
+    rows = max(1, _CHUNK // max(1, gradient[:, :, :1].numel()))
+    for given, mask, out in zip(gradient.split(rows, 2), passes.split(rows, 2), found.split(rows, 2), strict=True):
         torch.mul(given, mask, out=out)
     return found
 

@@ -23,9 +23,24 @@ class _Pad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        # What stands for the inputs: only their shape is asked for.
-        inputs = grads[0].new_empty(1).expand(ctx.shape)
-        found: Tensor = torch.ops.aten.replication_pad2d_backward(grads[0], inputs, ctx.padding)
+        # By hand: torch's own gives a map with channels first, whatever it gets, by way of another copy.
+        gradient = grads[0]
+        left, right, top, bottom = ctx.padding
+        height, width = ctx.shape[2:]
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        found = gradient[:, :, rows, columns].clone(memory_format=torch.preserve_format)
+        if gradient.is_contiguous(memory_format=torch.channels_last):
+            found = found.contiguous(memory_format=torch.channels_last)
+        for amount, at, strip in ((top, 0, slice(0, top)), (bottom, -1, slice(top + height, None))):
+            if amount:
+                line = gradient[:, :, strip].sum(2)
+                found[:, :, at] += line[..., columns]
+                found[:, :, at, 0] += line[..., :left].sum(2)
+                found[:, :, at, -1] += line[..., left + width :].sum(2)
+        if left:
+            found[..., 0] += gradient[:, :, rows, :left].sum(3)
+        if right:
+            found[..., -1] += gradient[:, :, rows, left + width :].sum(3)
         return found, None
 
 

@@ -16,7 +16,7 @@ from lanterna.jitter import Jitter
 from lanterna.networks.network import Network
 from lanterna.objectives import Objective
 from lanterna.progress import Series
-from lanterna.summaries import Term, TiledTerms, Tiling, as_objective
+from lanterna.summaries import Term, TiledTerms, Tiling, as_objective, in_passing
 
 __all__ = ["Painted", "Scale", "Sketch", "paint"]
 
@@ -137,6 +137,7 @@ def paint(
             jitter=Jitter.none(),
             optimizer=tuner,
             gradient=TiledTerms(scale.terms, scale.tiling, scale.priors) if scale.tiling else None,
+            passing=None if scale.tiling else in_passing(scale.terms),
             redirected_steps=0,
             preview_every=preview_every,
             on_event=listen,
