@@ -16,6 +16,7 @@ from lanterna.networks.adapt import adapted
 from lanterna.pictures.colour import luminance, match_colours, with_colours_of
 from lanterna.techniques import style_distance, stylize
 from lanterna.techniques.paint import Sketch
+from lanterna.techniques.studio import styles_at
 from lanterna.techniques.style_layers import default_layers
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
@@ -277,3 +278,20 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     result = lanterna("stylize", *arguments, *TINY)
     assert result.code == 2 and message in result.err and len(result.err.strip().splitlines()) == 1
     assert list(folder.iterdir()) == []
+
+
+def test_a_style_smaller_than_the_result_is_painted_at_every_size(tmp_path: Path) -> None:
+    file = tmp_path / "small.png"
+    pictures.save(pictures.load("coffee", size=200), file)
+    recipe = stylize.StylizeRecipe(content="chelsea", styles=(str(file),), size="768")
+    shown = [styles_at(recipe, [pictures.load(file)], (512, 768), size)[0].shape[3] for size in ((85, 128), (341, 512))]
+    assert shown == [128, 200]
+
+
+def test_a_texture_smaller_than_the_result_begins_where_something_of_it_is_left() -> None:
+    recipe = stylize.TextureRecipe(styles=("gravel",), size="1024")
+    texture = torch.rand(1, 3, 256, 256)
+    smallest = stylize.smallest_for(recipe, [texture], (1024, 1024))
+    sizes, _ = stylize.scales_for((1024, 1024), 10, multiscale=True, smallest=smallest)
+    begun = styles_at(recipe, [texture], (1024, 1024), sizes[0])[0]
+    assert len(sizes) > 1 and 100 <= begun.shape[2] <= 180

@@ -29,13 +29,13 @@ def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size
     """The styles' pictures beside a result of `size`, when the finished one is `whole`.
 
     A style to paint in is as large as the result, times --style-scale, but never larger than it is; a texture is as large as
-    it is, times --style-scale: a larger result shows more of it.
+    it is, times --style-scale, when the result is finished: a larger result shows more of it.
     """
     out = []
     for style in styles:
         own = max(style.shape[2:])
-        beside = own if isinstance(recipe, TextureRecipe) else max(whole)
-        out.append(shrunk(style, min(own, beside * recipe.style_scale) * max(size) / max(whole)))
+        beside = own * max(size) / max(whole) if isinstance(recipe, TextureRecipe) else max(size)
+        out.append(shrunk(style, min(own, beside * recipe.style_scale)))
     return out
 
 
@@ -55,7 +55,7 @@ class Studio:
     kept: dict[Size, list[Term]] = field(default_factory=dict)
 
     def shown(self, size: Size) -> list[Tensor]:
-        """The styles as they are at one of the sizes: in the same proportion to the result at all of them."""
+        """The styles as they are at one of the sizes."""
         return styles_at(self.recipe, self.styles, self.size, size)
 
     def __post_init__(self) -> None:

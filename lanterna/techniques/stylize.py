@@ -34,6 +34,7 @@ __all__ = [
     "run",
     "run_texture",
     "scales_for",
+    "smallest_for",
 ]
 
 # crowsonkb/style-transfer-pytorch: sizes rise by the root of two, from 128.
@@ -74,15 +75,23 @@ def parse_sides(text: str, ratio: float) -> Size:
     return (side, max(1, round(side / ratio))) if ratio > 1 else (max(1, round(side * ratio)), side)
 
 
-def scales_for(size: Size, first: int, *, multiscale: bool) -> tuple[list[Size], list[int]]:
-    """The sizes, smallest first, and the steps of each."""
+def scales_for(size: Size, first: int, *, multiscale: bool, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
+    """The sizes, smallest first and its longer side about `smallest`, and the steps of each."""
     sizes = [size]
-    while multiscale and max(sizes[-1]) / _RATIO > _SMALLEST * 0.85:
+    while multiscale and max(sizes[-1]) / _RATIO > smallest * 0.85:
         factor = _RATIO ** -len(sizes)
         sizes.append((max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
     sizes.reverse()
     steps = [min(first, max(_LEAST, round(first * _FEWER**i))) for i in range(len(sizes))]
     return sizes, steps
+
+
+def smallest_for(recipe: StyleRecipe, styles: list[Tensor], size: Size) -> float:
+    """The longer side to begin with: larger for a texture that is small beside the result, which would shrink to nothing."""
+    if not isinstance(recipe, TextureRecipe):
+        return _SMALLEST
+    shown = min(max(style.shape[2:]) for style in styles) * min(recipe.style_scale, 1.0)
+    return _SMALLEST * max(1.0, max(size) / shown)
 
 
 def blend_of(recipe: StyleRecipe) -> list[float]:
@@ -181,7 +190,9 @@ def _paint(
 ) -> tuple[Painted, list[Size], dict[str, float], dict[str, float]]:
     recipe = studio.recipe
     preset = recipe.defaults
-    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps, multiscale=preset.scales)
+    first = preset.steps if recipe.steps is None else recipe.steps
+    smallest = smallest_for(recipe, studio.styles, size)
+    sizes, steps = scales_for(size, first, multiscale=preset.scales, smallest=smallest)
     last: list[Scale] = []
 
     def scale_at(at: Size, count: int) -> Scale:
@@ -255,8 +266,9 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
             f"{network.name} takes {network.channels} channels; painting needs a network that takes 3, such as vgg16_hed"
         )
     layers = _checked(network, recipe, size)
-    smallest, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
-    for name, style in zip(recipe.styles, styles_at(recipe, styles, size, smallest[0]), strict=True):
+    begun = smallest_for(recipe, styles, size)
+    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=begun)
+    for name, style in zip(recipe.styles, styles_at(recipe, styles, size, sizes[0]), strict=True):
         _check_style(network, name, style, layers)
     return layers
 
@@ -288,7 +300,8 @@ def run_texture(
     studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
-    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
+    smallest = smallest_for(recipe, styles, size)
+    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=smallest)
     start = noise_like(styles[0], sizes[0], recipe.seed)
     painted, done, losses, begun = _paint(
         studio, start, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
