@@ -1,7 +1,8 @@
 """What a layer keeps of a picture: start from noise and look for pictures with the same representation.
 
 Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015. Departures, each for what
-docs/invert.md explains: the canvas is a Fourier one, the optimiser is Adam and then L-BFGS, and the prior fades.
+docs/invert.md explains: the stride of gradient descent is given instead of its rate; the prior is total variation alone, its
+weight fades, and goes by how much of the picture a layer sees.
 """
 
 import re
@@ -15,12 +16,13 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.ascent import Optimizer, ascend
-from lanterna.canvas import CanvasName, make_canvas
+from lanterna.ascent import Optimizer, ascend, cosine
+from lanterna.canvas import Canvas, CanvasName, PictureCanvas, make_canvas
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
 from lanterna.jitter import Jitter
 from lanterna.lbfgs import BatchLBFGS
+from lanterna.momentum import NormalizedMomentum
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
@@ -51,11 +53,10 @@ DOZEN = 12
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
 # First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
-# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more; three times
-# as much at the start and ten times at the end leaves them grey.
+# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
     "fourier": ((10.0, 0.1), (100.0, 3.0)),
-    "tv": ((10.0, 0.1), (300.0, 30.0)),
+    "tv": ((10.0, 0.3), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
     "none": ((0.0, 0.0), (0.0, 0.0)),
 }
@@ -65,6 +66,12 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 # relu3_3 of the cat: 14.6 dB without, 18.9 dB with). Three times as much leaves deep layers of efficientnet_lite0 grey.
 GREY = (0.3, 0.03)
 
+# The longest step, as root mean square over the pixels: at the start, from where it falls to nothing along a cosine. So long
+# that no small valley holds the picture (`benchmarks/invert.py --schedules`). From a picture it is shorter, so that what the
+# layer allows to stay of it stays.
+STRIDE, STRIDE_FROM_PICTURE = 0.2, 0.02
+
+# What follows is for the Fourier canvas.
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
 HISTORY = 10
 
@@ -88,9 +95,9 @@ class InvertRecipe(Recipe):
     prior: Annotated[
         PriorName,
         Field(
-            description="what is known of pictures: the Fourier canvas, or pixels with total variation, alpha norm, nothing"
+            description="what is known of pictures: pixels with total variation, alpha norm or nothing, or the Fourier canvas"
         ),
-    ] = "fourier"
+    ] = "tv"
     weight: Annotated[float, Field(ge=0, description="factor of the prior's own weight")] = 1.0
     measure: Annotated[Measure, Field(description="what same representation means")] = "squared"
     channels: Annotated[str | None, Field(description="match only these channels, such as 0-31,40")] = None
@@ -220,8 +227,11 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
 
 
 def _share(task: _Task, layer: str) -> float:
-    """The share of the picture's side that one position of the layer sees, at most 1."""
-    return min(1.0, max(task.network.layer(layer).receptive_field or task.size) / min(task.size))
+    """How much one position of the layer sees, in sides of the picture: more than 1 where it looks beyond the edges."""
+    sees = task.network.layer(layer).receptive_field
+    # What gathers from everywhere sees at least as much as any map.
+    seen = sees or max((other.receptive_field or task.size for other in task.network.layers()), key=max)
+    return max(seen) / min(task.size)
 
 
 def _objective(task: _Task, layer: str) -> Objective:
@@ -229,8 +239,13 @@ def _objective(task: _Task, layer: str) -> Objective:
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
         shallow, deep = WEIGHTS[recipe.prior]
-        share = _share(task, layer)
+        share = min(1.0, _share(task, layer))
         first, last = (recipe.weight * low ** (1 - share) * high**share for low, high in zip(shallow, deep, strict=True))
+        if recipe.prior == "tv":
+            # Past the whole picture the receptive field still tells how deep a layer is. The last weight is in proportion
+            # from the start: too little leaves the grain that a stride lets through.
+            first *= max(1.0, _share(task, layer))
+            last = recipe.weight * deep[1] * _share(task, layer)
         if recipe.prior in ("fourier", "tv"):
             wanted = wanted - fading(total_variation(2.0), first, last)
         elif recipe.prior == "alpha":
@@ -288,7 +303,8 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (recipe.samples, network.channels, *task.size)
     start = None if task.start is None else task.start.expand(recipe.samples, -1, -1, -1)
-    name: CanvasName = "fourier" if recipe.prior == "fourier" else "pixels"
+    fourier = recipe.prior == "fourier"
+    name: CanvasName = "fourier" if fourier else "pixels"
     if start is None:
         # Around the mean colour of pictures: deep layers hardly say what the colour is.
         with torch.no_grad():
@@ -296,7 +312,10 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         natural = torch.cat(pictures_io.samples_at(task.size)).mean((0, 2, 3)).view(1, 3, 1, 1)
         natural = natural.mean(1, keepdim=True) if network.channels == 1 else natural
         start = (noise - 0.5 + natural).clamp(0, 1)
-    canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
+    # The pixels as they are, because behind a sigmoid long strides end where it is flat.
+    canvas: Canvas = PictureCanvas(start.to(network.device, copy=True))
+    if fourier:
+        canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
     result = ascend(
         canvas,
         _objective(task, layer),
@@ -304,20 +323,27 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         size=task.size,
         steps=recipe.steps,
         generator=generator,
-        lr=1.0,
+        lr=1.0 if fourier else _stride(task, layer),
+        schedule=None if fourier else cosine,
         # Nothing moves: a representation says where things are.
         jitter=Jitter.none(),
         optimizer=_optimizer(recipe),
         redirected_steps=0,
         on_event=listen,
     )
-    return _measured(task, layer, result.pictures, result.trace), result.steps, result.stopped
+    return _measured(task, layer, result.pictures.clamp(0, 1), result.trace), result.steps, result.stopped
+
+
+def _stride(task: _Task, layer: str) -> float:
+    stride = STRIDE if task.start is None else STRIDE_FROM_PICTURE
+    # The deepest layers are matched by much that is unlike the photograph; long strides lead far into it.
+    return stride / max(1.0, _share(task, layer)) ** 0.5
 
 
 def _optimizer(recipe: InvertRecipe) -> Optimizer:
-    quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)
     if recipe.prior != "fourier":
-        return quasi_newton
+        return NormalizedMomentum
+    quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)
     return partial(Warmed, steps=round(WARM * recipe.steps), warm_lr=WARM_LR, then=quasi_newton)
 
 
