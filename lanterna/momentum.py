@@ -1,4 +1,4 @@
-"""Gradient descent with momentum whose stride is given, in pixels' units, and not left to the length of the gradient."""
+"""Descent over pictures with momentum, whose stride is given and not left to the length of the gradient."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["NormalizedMomentum"]
 
 
 class NormalizedMomentum(torch.optim.Optimizer):
-    """Momentum over gradients of length 1, for parameters whose first dimension is a batch of independent problems.
+    """Momentum over gradients of length 1, for pictures (B, C, H, W), which are independent of each other and stay in [0, 1].
 
     A step changes a picture by at most `lr`, as root mean square over its values. The directions are those of the gradient,
     which Adam and quasi-Newton methods level out: where many pictures do as well, that is what decides which is found. A
@@ -38,5 +38,5 @@ class NormalizedMomentum(torch.optim.Optimizer):
             # No gradient at all, as behind a dead layer, is no direction either.
             size = gradient.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(gradient.dtype).tiny).view(shape)
             velocity.lerp_(gradient / size, 1 - self._momentum)
-            parameter.sub_(velocity, alpha=lr)
+            parameter.sub_(velocity, alpha=lr).clamp_(0, 1)
         return values

@@ -56,10 +56,13 @@ PriorName = Literal["fourier", "tv", "alpha", "none"]
 # share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
     "fourier": ((10.0, 0.1), (100.0, 3.0)),
-    "tv": ((10.0, 0.3), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
-    "none": ((0.0, 0.0), (0.0, 0.0)),
 }
+
+# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and
+# the last in proportion to the share, also past the whole picture, where the receptive field still tells how deep a layer
+# is. Less at the end leaves grain in dark, even parts at layers of efficientnet_lite0 that skip every other pixel.
+TV_FIRST, TV_LAST = (10.0, 300.0), 30.0
 
 # First and last weight of the squared distance to grey, beside total variation on the Fourier canvas. Pictures that differ
 # from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is (vgg16_hed
@@ -76,7 +79,7 @@ STRIDE, STRIDE_FROM_PICTURE = 0.2, 0.02
 HISTORY = 10
 
 # The share of the steps that Adam takes before L-BFGS, and its rate: without them L-BFGS goes down into the nearest valley,
-# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with; `benchmarks/invert.py --schedules`).
+# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with).
 WARM, WARM_LR = 0.25, 0.02
 
 # Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.
@@ -234,18 +237,21 @@ def _share(task: _Task, layer: str) -> float:
     return max(seen) / min(task.size)
 
 
+def _weights(prior: PriorName, share: float) -> tuple[float, float]:
+    """First and last weight of the prior for a layer that sees `share` of the picture's side."""
+    within = min(1.0, share)
+    if prior == "tv":
+        shallow, deep = TV_FIRST
+        return shallow ** (1 - within) * deep**within * max(1.0, share), TV_LAST * share
+    first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
+    return first, last
+
+
 def _objective(task: _Task, layer: str) -> Objective:
     recipe = task.recipe
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
-        shallow, deep = WEIGHTS[recipe.prior]
-        share = min(1.0, _share(task, layer))
-        first, last = (recipe.weight * low ** (1 - share) * high**share for low, high in zip(shallow, deep, strict=True))
-        if recipe.prior == "tv":
-            # Past the whole picture the receptive field still tells how deep a layer is. The last weight is in proportion
-            # from the start: too little leaves the grain that a stride lets through.
-            first *= max(1.0, _share(task, layer))
-            last = recipe.weight * deep[1] * _share(task, layer)
+        first, last = (recipe.weight * weight for weight in _weights(recipe.prior, _share(task, layer)))
         if recipe.prior in ("fourier", "tv"):
             wanted = wanted - fading(total_variation(2.0), first, last)
         elif recipe.prior == "alpha":
@@ -331,7 +337,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         redirected_steps=0,
         on_event=listen,
     )
-    return _measured(task, layer, result.pictures.clamp(0, 1), result.trace), result.steps, result.stopped
+    return _measured(task, layer, result.pictures, result.trace), result.steps, result.stopped
 
 
 def _stride(task: _Task, layer: str) -> float:
