@@ -5,6 +5,7 @@ docs/invert.md explains: the stride of gradient descent is given instead of its 
 weight fades, and goes by how much of the picture a layer sees.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -343,7 +344,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
 def _stride(task: _Task, layer: str) -> float:
     stride = STRIDE if task.start is None else STRIDE_FROM_PICTURE
     # The deepest layers are matched by much that is unlike the photograph; long strides lead far into it.
-    return stride / max(1.0, _share(task, layer)) ** 0.5
+    return stride / math.sqrt(max(1.0, _share(task, layer)))
 
 
 def _optimizer(recipe: InvertRecipe) -> Optimizer:
