@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from step import Clock, Plain
 from torch import Tensor
 
 import lanterna
 from lanterna import pictures as pictures_io
+from lanterna.events import Event, Stepped
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.techniques import invert
@@ -147,33 +149,55 @@ def table(scores: list[Score], layers: list[str], network: str) -> None:
         print(f"| {layer} | {' | '.join(means)} | {won} of {len(ours)} |")
 
 
-# Steps of Adam before L-BFGS, as a share of all, and its rate: what docs/invert.md compares.
-# Adam's share of the steps and its rate; first and last weight of the distance to grey. The third is the default.
-NO_GREY = (1e-12, 1e-12)
-SCHEDULES = (
-    (0.0, 0.0, NO_GREY),
-    (0.25, 0.02, NO_GREY),
-    (invert.WARM, invert.WARM_LR, invert.GREY),
-)
+# The prior and the longest step of the descent, None for the Fourier canvas with Adam and L-BFGS. The last is the default.
+SCHEDULES: tuple[tuple[invert.PriorName, float | None], ...] = (("fourier", None), ("tv", 0.02), ("tv", invert.STRIDE))
 
 
 def schedules(network: Network, layers: list[str], picture: str, size: str, steps: int, seed: int) -> None:
-    """One picture under each schedule of optimiser and prior, everything else by default."""
+    """One picture under each prior and stride, everything else by default."""
     print(f"{network.name}, {picture}, {size}, {steps} steps\n")
-    print("| layer | Adam: share, rate | to grey: first, last | feature error | PSNR, dB | SSIM |\n|---|---|---|--:|--:|--:|")
-    usual = invert.WARM, invert.WARM_LR, invert.GREY
+    print("| layer | prior | stride | feature error | PSNR, dB | SSIM |\n|---|---|--:|--:|--:|--:|")
+    usual = invert.STRIDE
     for layer in layers:
-        for share, rate, grey in SCHEDULES:
-            # Not options of the recipe: nobody needs to set them but who looks for better defaults.
-            invert.WARM, invert.WARM_LR, invert.GREY = share, rate, grey
-            (made,) = network.invert(layer, picture, samples=1, size=size, steps=steps, seed=seed, judge="none").recreations
+        for prior, stride in SCHEDULES:
+            # Not an option of the recipe: nobody needs to set it but who looks for a better default.
+            invert.STRIDE = stride or usual
+            (made,) = network.invert(
+                layer, picture, samples=1, size=size, steps=steps, seed=seed, prior=prior, judge="none"
+            ).recreations
             print(
-                f"| {layer} | {f'{share:g}, {rate:g}' if share else 'none'} "
-                f"| {'none' if grey is NO_GREY else f'{grey[0]:g}, {grey[1]:g}'} "
+                f"| {layer} | {prior} | {'' if stride is None else f'{stride:g}'} "
                 f"| {made.feature_error[0]:.4f} | {made.psnr[0]:.1f} | {made.ssim[0]:.2f} |",
                 flush=True,
             )
-    invert.WARM, invert.WARM_LR, invert.GREY = usual
+    invert.STRIDE = usual
+
+
+# Network, layer and size of what `--step` times.
+STEP_CASES = (("vgg16_hed", "relu3_3", 128), ("efficientnet_lite0", "blocks.3", 224))
+
+
+def step_ratio(network: Network, layer: str, size: int, rounds: int, steps: int = 12) -> float:
+    """A step of inversion over the bare pass to the layer and back, one sample: the median of rounds, in turns."""
+    plain = Plain(network, layer, torch.contiguous_format)
+    inputs = torch.rand(1, 3, size, size).requires_grad_(True)
+    ratios = []
+    for _ in range(rounds):
+        bare = Clock()
+        for _ in range(steps):
+            bare()
+            plain(inputs).square().mean().backward()
+            inputs.grad = None
+        ours = Clock()
+
+        def listen(event: Event, ours: Clock = ours) -> None:
+            if isinstance(event, Stepped):
+                ours()
+
+        recipe = InvertRecipe(layers=(layer,), picture="chelsea", samples=1, size=str(size), steps=steps, judge="none")
+        invert.run(recipe, network, listen)
+        ratios.append(ours.seconds() / bare.seconds())
+    return statistics.median(ratios)
 
 
 def main() -> None:
@@ -191,9 +215,14 @@ def main() -> None:
         "--schedules",
         nargs="*",
         metavar="LAYER",
-        help="instead: schedules of optimiser and prior for these layers of vgg16_hed",
+        help="instead: priors and strides for these layers of vgg16_hed",
     )
+    parser.add_argument("--step", type=int, metavar="ROUNDS", help="instead: the step over the bare pass, in so many rounds")
     options = parser.parse_args()
+    if options.step:
+        for name, layer, size in STEP_CASES:
+            print(f"{name}:{layer}:{size} {step_ratio(lanterna.load(name), layer, size, options.step):.2f}", flush=True)
+        return
     if options.schedules is not None:
         layers = options.schedules or ["relu2_2", "relu3_3"]
         schedules(lanterna.load("vgg16_hed"), layers, "chelsea", "148x224", options.steps, options.seed)

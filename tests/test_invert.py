@@ -220,7 +220,7 @@ def test_no_preview_is_asked_for() -> None:
 
 
 def test_shallow_layers_give_the_photograph_back_with_its_colours(lite0: Network) -> None:
-    made = lite0.invert(["blocks.1", "blocks.3"], "chelsea", samples=1, steps=60, size="96", judge="none")
+    made = lite0.invert(["blocks.1", "blocks.3"], "chelsea", samples=1, size="96", judge="none")
     shallow, deeper = made.recreations
     assert shallow.psnr[0] > 22 and shallow.feature_error[0] < 0.05
     assert deeper.feature_error[0] < 0.1

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("provenance", "data"),
     # The loop and its nouns.
     ("canvas", "objectives", "priors", "jitter", "ascent", "lbfgs", "averaged", "normalized", "moments", "histograms",
-     "summaries", "tiles", "cppn", "warmed", "motion"),
+     "summaries", "tiles", "cppn", "warmed", "momentum", "motion"),
     # What techniques are made of.
     ("attacks", "patterns"),
     ("manifold", "autoencode"),

@@ -1,9 +1,11 @@
 """What a layer keeps of a picture: start from noise and look for pictures with the same representation.
 
 Mahendran and Vedaldi, "Understanding Deep Image Representations by Inverting Them", CVPR 2015. Departures, each for what
-docs/invert.md explains: the canvas is a Fourier one, the optimiser is Adam and then L-BFGS, and the prior fades.
+docs/invert.md explains: the stride of gradient descent is given instead of its rate; the prior is total variation alone, its
+weight fades, and goes by how much of the picture a layer sees.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +17,13 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
-from lanterna.ascent import Optimizer, ascend
-from lanterna.canvas import CanvasName, make_canvas
+from lanterna.ascent import Optimizer, ascend, cosine
+from lanterna.canvas import Canvas, CanvasName, PictureCanvas, make_canvas
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
 from lanterna.jitter import Jitter
 from lanterna.lbfgs import BatchLBFGS
+from lanterna.momentum import NormalizedMomentum
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
@@ -51,25 +54,33 @@ DOZEN = 12
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
 # First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
-# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more; three times
-# as much at the start and ten times at the end leaves them grey.
+# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
 WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
     "fourier": ((10.0, 0.1), (100.0, 3.0)),
-    "tv": ((10.0, 0.1), (300.0, 30.0)),
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
-    "none": ((0.0, 0.0), (0.0, 0.0)),
 }
+
+# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and
+# the last in proportion to the share, also past the whole picture, where the receptive field still tells how deep a layer
+# is. Less at the end leaves grain in dark, even parts at layers of efficientnet_lite0 that skip every other pixel.
+TV_FIRST, TV_LAST = (10.0, 300.0), 30.0
 
 # First and last weight of the squared distance to grey, beside total variation on the Fourier canvas. Pictures that differ
 # from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is (vgg16_hed
 # relu3_3 of the cat: 14.6 dB without, 18.9 dB with). Three times as much leaves deep layers of efficientnet_lite0 grey.
 GREY = (0.3, 0.03)
 
+# The longest step, as root mean square over the pixels: at the start, from where it falls to nothing along a cosine. So long
+# that no small valley holds the picture (`benchmarks/invert.py --schedules`). From a picture it is shorter, so that what the
+# layer allows to stay of it stays.
+STRIDE, STRIDE_FROM_PICTURE = 0.2, 0.02
+
+# What follows is for the Fourier canvas.
 # Pairs of steps that the optimiser remembers: more were no better, and each costs time in every step.
 HISTORY = 10
 
 # The share of the steps that Adam takes before L-BFGS, and its rate: without them L-BFGS goes down into the nearest valley,
-# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with; `benchmarks/invert.py --schedules`).
+# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with).
 WARM, WARM_LR = 0.25, 0.02
 
 # Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.
@@ -88,9 +99,9 @@ class InvertRecipe(Recipe):
     prior: Annotated[
         PriorName,
         Field(
-            description="what is known of pictures: the Fourier canvas, or pixels with total variation, alpha norm, nothing"
+            description="what is known of pictures: pixels with total variation, alpha norm or nothing, or the Fourier canvas"
         ),
-    ] = "fourier"
+    ] = "tv"
     weight: Annotated[float, Field(ge=0, description="factor of the prior's own weight")] = 1.0
     measure: Annotated[Measure, Field(description="what same representation means")] = "squared"
     channels: Annotated[str | None, Field(description="match only these channels, such as 0-31,40")] = None
@@ -220,17 +231,28 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
 
 
 def _share(task: _Task, layer: str) -> float:
-    """The share of the picture's side that one position of the layer sees, at most 1."""
-    return min(1.0, max(task.network.layer(layer).receptive_field or task.size) / min(task.size))
+    """How much one position of the layer sees, in sides of the picture: more than 1 where it looks beyond the edges."""
+    sees = task.network.layer(layer).receptive_field
+    # What gathers from everywhere sees at least as much as any map.
+    seen = sees or max((other.receptive_field or task.size for other in task.network.layers()), key=max)
+    return max(seen) / min(task.size)
+
+
+def _weights(prior: PriorName, share: float) -> tuple[float, float]:
+    """First and last weight of the prior for a layer that sees `share` of the picture's side."""
+    within = min(1.0, share)
+    if prior == "tv":
+        shallow, deep = TV_FIRST
+        return shallow ** (1 - within) * deep**within * max(1.0, share), TV_LAST * share
+    first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
+    return first, last
 
 
 def _objective(task: _Task, layer: str) -> Objective:
     recipe = task.recipe
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
-        shallow, deep = WEIGHTS[recipe.prior]
-        share = _share(task, layer)
-        first, last = (recipe.weight * low ** (1 - share) * high**share for low, high in zip(shallow, deep, strict=True))
+        first, last = (recipe.weight * weight for weight in _weights(recipe.prior, _share(task, layer)))
         if recipe.prior in ("fourier", "tv"):
             wanted = wanted - fading(total_variation(2.0), first, last)
         elif recipe.prior == "alpha":
@@ -288,7 +310,8 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (recipe.samples, network.channels, *task.size)
     start = None if task.start is None else task.start.expand(recipe.samples, -1, -1, -1)
-    name: CanvasName = "fourier" if recipe.prior == "fourier" else "pixels"
+    fourier = recipe.prior == "fourier"
+    name: CanvasName = "fourier" if fourier else "pixels"
     if start is None:
         # Around the mean colour of pictures: deep layers hardly say what the colour is.
         with torch.no_grad():
@@ -296,7 +319,10 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         natural = torch.cat(pictures_io.samples_at(task.size)).mean((0, 2, 3)).view(1, 3, 1, 1)
         natural = natural.mean(1, keepdim=True) if network.channels == 1 else natural
         start = (noise - 0.5 + natural).clamp(0, 1)
-    canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
+    # The pixels as they are, because behind a sigmoid long strides end where it is flat.
+    canvas: Canvas = PictureCanvas(start.to(network.device, copy=True))
+    if fourier:
+        canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
     result = ascend(
         canvas,
         _objective(task, layer),
@@ -304,7 +330,8 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         size=task.size,
         steps=recipe.steps,
         generator=generator,
-        lr=1.0,
+        lr=1.0 if fourier else _stride(task, layer),
+        schedule=None if fourier else cosine,
         # Nothing moves: a representation says where things are.
         jitter=Jitter.none(),
         optimizer=_optimizer(recipe),
@@ -314,10 +341,16 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
     return _measured(task, layer, result.pictures, result.trace), result.steps, result.stopped
 
 
+def _stride(task: _Task, layer: str) -> float:
+    stride = STRIDE if task.start is None else STRIDE_FROM_PICTURE
+    # The deepest layers are matched by much that is unlike the photograph; long strides lead far into it.
+    return stride / math.sqrt(max(1.0, _share(task, layer)))
+
+
 def _optimizer(recipe: InvertRecipe) -> Optimizer:
-    quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)
     if recipe.prior != "fourier":
-        return quasi_newton
+        return NormalizedMomentum
+    quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)
     return partial(Warmed, steps=round(WARM * recipe.steps), warm_lr=WARM_LR, then=quasi_newton)
 
 
