@@ -163,7 +163,7 @@ class _Pass:
         if last is not None and last.holds(passing.features) and last.passing.affine is passing.affine:
             name, others = last.passing.names[0], list(passing.names)
         else:
-            self._watches[name] = Watch(self._scans[name], passing.affine, self._sources)
+            self._watches[name] = Watch(self._scans[name], passing.affine, self._sources, len(self._kept))
         self._same |= dict.fromkeys(others, name)
 
     def take(self, batch: Batch, forward: Callable[[Tensor], None]) -> None:

@@ -62,7 +62,8 @@ class Watch:
     With `affine`, (scale, shift), each (C,), the layer's values are those that are seen times scale, plus shift.
     """
 
-    def __init__(self, scan: LayerScan, affine: tuple[Tensor, Tensor] | None, sources: Tensor) -> None:
+    def __init__(self, scan: LayerScan, affine: tuple[Tensor, Tensor] | None, sources: Tensor, room: int) -> None:
+        """`sources` has the picture of every sample; `room` is how many samples will be kept for quantiles."""
         units = len(scan.highest)
         scale, shift = affine or (torch.ones(units), torch.zeros(units))
         self._affine = scale.cpu().numpy(), shift.cpu().numpy()
@@ -76,7 +77,9 @@ class Watch:
         self._highest, self._classes = _own(scan.highest), (_own(scan.class_total), _own(scan.class_count))
         self._before = scan
         self._count, self._places = scan.count, scan.places
-        self._kept: list[tuple[int, Floats]] = []
+        # Room for all of them at once: many small arrays among large ones leave holes in memory that nothing fits into.
+        self._kept: list[int] = []
+        self._values = np.empty((3, room, units), np.float32)
 
     def summary(self, features: Tensor, last: Summary | None = None) -> Summary:
         """What `see` needs of features (B, C, ...); `last` where it was had from the same values."""
@@ -100,8 +103,9 @@ class Watch:
             at = sample * 7919 % positions  # any position, the same each time
             peaks, _, means = summary.seen
             one = maps[place].reshape(positions, -1)[at]
-            values = np.stack([means[place], summary.sign * peaks[place], one]) * self._affine[0] + self._affine[1]
-            self._kept.append((sample, values))
+            for values, seen in zip(self._values, (means[place], summary.sign * peaks[place], one), strict=True):
+                values[len(self._kept)] = seen * self._affine[0] + self._affine[1]
+            self._kept.append(sample)
 
     @property
     def scan(self) -> LayerScan:
@@ -111,9 +115,8 @@ class Watch:
         class_total, class_count = (torch.from_numpy(part.copy()) for part in self._classes)
         kept, kept_values = self._before.kept, self._before.kept_values
         if self._kept:
-            kept = torch.cat([kept, torch.tensor([sample for sample, _ in self._kept])])
-            found = torch.from_numpy(np.stack([values for _, values in self._kept], 1))
-            kept_values = torch.cat([kept_values, found], 1)
+            kept = torch.cat([kept, torch.tensor(self._kept)])
+            kept_values = torch.cat([kept_values, torch.from_numpy(self._values[:, : len(self._kept)])], 1)
         return replace(
             self._before,
             best=Best(value, sample, row, column),
