@@ -23,7 +23,7 @@ __all__ = ["Painted", "Scale", "Sketch", "paint"]
 Size = tuple[int, int]
 
 # Of the averaged picture. crowsonkb/style-transfer-pytorch has 0.99, for 500 steps of a size and more; over a hundred steps
-# that average still holds a third of the picture it began with, and every loss is higher.
+# that average still holds a third of the picture it began with, and content and most style layers are matched less well.
 _DECAY = 0.95
 
 
