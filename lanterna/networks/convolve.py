@@ -19,19 +19,10 @@ __all__ = ["LeanConv2d", "LeanMaxPool2d", "convolve", "keep_no_maps"]
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: Sequence[int],
-        padding: Sequence[int],
-        dilation: Sequence[int],
-        groups: int,
-    ) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.size, ctx.how = inputs.shape[2:], (stride, padding, dilation, groups)
-        return F.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
+        ctx.size, ctx.how = inputs.shape[2:], how
+        return F.conv2d(inputs, weight, bias, *how)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -45,7 +36,7 @@ class _Convolve(torch.autograd.Function):
             )
         ]
         gradient = F.conv_transpose2d(grads[0], weight, None, stride, padding, left, groups, dilation)
-        return gradient, None, None, None, None, None, None
+        return gradient, None, None, *(None for _ in ctx.how)
 
 
 def convolve(

@@ -14,7 +14,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from lanterna.networks.surgery import hooked, put
 
-__all__ = ["CEILINGS", "IN_PLACE", "LeanReLU", "ceiling_of", "lean_relu", "lean_relu6", "rectify_in_place"]
+__all__ = ["CEILINGS", "IN_PLACE", "LeanReLU", "ceiling_of", "lean_relu", "lean_relu6", "masked", "rectify_in_place"]
 
 _ENDLESS = float("inf")
 
@@ -23,7 +23,7 @@ _ENDLESS = float("inf")
 _CHUNK = 1 << 20
 
 
-def _masked(gradient: Tensor, passes: Tensor) -> Tensor:
+def masked(gradient: Tensor, passes: Tensor) -> Tensor:
     """gradient * passes, for bytes of 0 and 1, without a copy of the mask in floats."""
     if gradient.ndim != 4:
         return gradient * passes
@@ -45,7 +45,7 @@ class _LeanReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (passes,) = ctx.saved_tensors
-        return _masked(grads[0], passes)
+        return masked(grads[0], passes)
 
 
 class _LeanReLU6(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lanterna.networks.rectify import CEILINGS, IN_PLACE
+from lanterna.networks.rectify import CEILINGS, IN_PLACE, masked
 
 __all__ = ["RedirectedReLU"]
 
@@ -24,20 +24,20 @@ class _Redirect(torch.autograd.Function):
         outputs = inputs.clamp_(0.0, ceiling) if in_place else inputs.clamp(0.0, ceiling)
         off = outputs <= 0
         # Of a ReLU, what is not off is on; with a ceiling there is a third part.
-        ctx.save_for_backward(off, ~off if ceiling == float("inf") else (outputs < ceiling).logical_and_(~off))
+        ctx.save_for_backward(off, None if ceiling == float("inf") else (outputs < ceiling).logical_and_(~off))
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         off, on = ctx.saved_tensors
         grad = grads[0]
-        plain = grad * on.view(torch.uint8)
+        plain = masked(grad, (~off if on is None else on).view(torch.uint8))
         blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (grad.ndim - 1))
         # Asking is free on the CPU, and most often it saves the rest; elsewhere it would make the host wait.
         if not grad.is_cuda and not bool(blocked.any()):
             return plain, None, None
         # The loop minimises: a negative gradient is the one that pushes the input up.
-        upward = grad.clamp(max=0) * off.view(torch.uint8)
+        upward = masked(grad.clamp(max=0), off.view(torch.uint8))
         return torch.where(blocked, upward, plain), None, None
 
 

@@ -66,8 +66,8 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 TV_FIRST, TV_LAST = (10.0, 300.0), 30.0
 
 # First and last weight of the squared distance to grey, beside total variation on the Fourier canvas. Pictures that differ
-# from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is (vgg16_hed
-# relu3_3 of the cat: 14.6 dB without, 18.9 dB with). Three times as much leaves deep layers of efficientnet_lite0 grey.
+# from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is.
+# Three times as much leaves deep layers of efficientnet_lite0 grey.
 GREY = (0.3, 0.03)
 
 # The longest step, as root mean square over the pixels: at the start, from where it falls to nothing along a cosine. So long
@@ -80,7 +80,7 @@ STRIDE, STRIDE_FROM_PICTURE = 0.2, 0.02
 HISTORY = 10
 
 # The share of the steps that Adam takes before L-BFGS, and its rate: without them L-BFGS goes down into the nearest valley,
-# where colours are wrong (vgg16_hed relu2_2 of the cat: 17.6 dB without, 21.9 dB with).
+# where colours are wrong.
 WARM, WARM_LR = 0.25, 0.02
 
 # Length of the first step, in Fourier coefficients: a long one changes the colour of everything, and it stays so.
