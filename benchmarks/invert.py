@@ -19,6 +19,7 @@ from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.techniques import invert
 from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.invert_prior import PriorName
 from lanterna.techniques.likeness import classifies, psnr, ssim
 
 NETWORKS = ("vgg16_hed", "efficientnet_lite0")
@@ -150,7 +151,7 @@ def table(scores: list[Score], layers: list[str], network: str) -> None:
 
 
 # The prior and the longest step of the descent, None for the Fourier canvas with Adam and L-BFGS. The last is the default.
-SCHEDULES: tuple[tuple[invert.PriorName, float | None], ...] = (("fourier", None), ("tv", 0.02), ("tv", invert.STRIDE))
+SCHEDULES: tuple[tuple[PriorName, float | None], ...] = (("fourier", None), ("tv", 0.02), ("tv", invert.STRIDE))
 
 
 def schedules(network: Network, layers: list[str], picture: str, size: str, steps: int, seed: int) -> None:

@@ -22,12 +22,16 @@ Tell = Callable[[int, Tensor], None]
 class Maps:
     """The module as its users have it, read by hooks: the whole of it runs, and its weights ask for gradients."""
 
-    def __init__(self, network: Network, layers: Sequence[str]) -> None:
+    def __init__(self, network: Network, layers: Sequence[str], replicated: int | None = 0) -> None:
+        """The first `replicated` convolutions repeat the border, None for all of them; the others have zeros around."""
         self._module, self._preprocessing = as_users_have_it(network, frozen=False), network.preprocessing
         # In place, a map that is looked at would be overwritten.
         for part in self._module.modules():
             if isinstance(part, nn.ReLU):
                 part.inplace = False
+        for part in [part for part in self._module.modules() if isinstance(part, nn.Conv2d)][:replicated]:
+            part.padding_mode = "replicate"
+            part._reversed_padding_repeated_twice = [part.padding[0]] * 4  # type: ignore[index]
         self._found: dict[str, Tensor] = {}
         for layer in layers:
             self._module.get_submodule(layer).register_forward_hook(self._keeper(layer))
@@ -60,9 +64,11 @@ class NeuralStyle:
     network: Network
     content: Tensor
     style: Tensor
+    # How many convolutions repeat the border, None for all: for scoring what was made with other borders.
+    replicated: int | None = 0
 
     def __post_init__(self) -> None:
-        self._maps = Maps(self.network, (*STYLE, CONTENT))
+        self._maps = Maps(self.network, (*STYLE, CONTENT), self.replicated)
         with torch.no_grad():
             self._wanted = self._maps(self.content)[CONTENT].clone()
             self._grams = {name: _gram(features) for name, features in self._maps(self.style).items() if name in STYLE}
@@ -135,12 +141,10 @@ class Wasserstein:
     content: Tensor
     style: Tensor
     tv_weight: float = 2.0
+    replicated: int | None = 1
 
     def __post_init__(self) -> None:
-        self._maps = Maps(self.network, (*STYLE, CONTENT))
-        first = next(part for part in self._maps._module.modules() if isinstance(part, nn.Conv2d))
-        first.padding_mode = "replicate"
-        first._reversed_padding_repeated_twice = [first.padding[0]] * 4  # type: ignore[index]
+        self._maps = Maps(self.network, (*STYLE, CONTENT), self.replicated)
         self._weights = dict(zip(STYLE, (share / 341 for share in (256, 64, 16, 4, 1)), strict=True))
         self.aim((self.content.shape[2], self.content.shape[3]))
 

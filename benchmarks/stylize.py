@@ -69,14 +69,19 @@ def whole(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def contest(network: Network, preset: str, content: str, style: str, options: argparse.Namespace) -> dict[str, object]:
-    """The baseline to its end, then ours until it has the baseline's final loss, and to its own end."""
+    """The baseline to its end, then ours until it has the baseline's final loss, and to its own end.
+
+    The loss is the baseline's, and with `--replicated` read through convolutions that all repeat the border. Theirs have
+    zeros there, in all or in all but one, and match the style's maps with their edge of zeros; ours has no such edge.
+    """
     photograph, painting = pictures.load(content, size=options.size), pictures.load(style, size=options.size)
     size = (photograph.shape[2], photograph.shape[3])
     baseline = BASELINES[preset](network, photograph, painting)
+    judge = BASELINES[preset](network, photograph, painting, replicated=None) if options.replicated else baseline
 
     def score(picture: Tensor) -> float:
         with torch.no_grad():
-            return float(baseline.loss(whole(picture, size)))
+            return float(judge.loss(whole(picture, size)))
 
     theirs = Course(score, options.every)
     if isinstance(baseline, NeuralStyle):
@@ -219,6 +224,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000, help="steps of the multi-scale method at its smallest size")
     parser.add_argument("--later", type=int, default=500, help="and at each larger one")
     parser.add_argument("--every", type=int, default=5, help="steps between two scores")
+    parser.add_argument("--replicated", action="store_true", help="score through convolutions that all repeat the border")
     parser.add_argument("--stop", action="store_true", help="end ours when it has the baseline's loss")
     parser.add_argument("--weights", type=float, nargs="*", default=[0.002, 0.006, 0.02, 0.06, 0.2])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])

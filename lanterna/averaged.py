@@ -12,6 +12,9 @@ __all__ = ["AveragedAdam", "resized"]
 # crowsonkb/style-transfer-pytorch: betas of Adam.
 _BETAS = (0.9, 0.99)
 
+# A relative loss of a large picture has gradients of 1e-7 a pixel and less: beside the usual 1e-8 they would be slowed down.
+_EPSILON = 1e-15
+
 
 def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
     """(1, C, H, W) at another size, bicubic, not clamped."""
@@ -36,7 +39,7 @@ class AveragedAdam(torch.optim.Adam):
         decay: float = 0.99,
         carried: dict[str, Tensor] | None = None,
     ) -> None:
-        super().__init__(list(parameters), lr=lr, betas=_BETAS)
+        super().__init__(list(parameters), lr=lr, betas=_BETAS, eps=_EPSILON)
         self.decay = decay
         self.picture: Tensor = self.param_groups[0]["params"][0]
         self.gathered = torch.zeros_like(self.picture)

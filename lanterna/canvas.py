@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.errors import InputError
+from lanterna.pictures.colour import COLOUR
 
 __all__ = [
     "Canvas",
@@ -29,11 +30,6 @@ __all__ = [
 ]
 
 CanvasName = Literal["fourier", "pixels", "maco"]
-
-# Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
-# largest row. Rows are R, G, B.
-COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 # Share of the natural magnitude that noise gets: highlights and shadows count for so much before the sigmoid that the whole
 # of it, with random phases, gives blown-out colours.

@@ -14,12 +14,13 @@ class NormalizedMomentum(torch.optim.Optimizer):
 
     A step changes a picture by at most `lr`, as root mean square over its values. The directions are those of the gradient,
     which Adam and quasi-Newton methods level out: where many pictures do as well, that is what decides which is found. A
-    long stride can't rest in a small valley, and none diverges.
+    long stride can't rest in a small valley, and none diverges. `colours` (C, C), symmetric and positive, mixes the channels
+    of a gradient: a step goes further in the directions of colour that it weighs more.
     """
 
-    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.9) -> None:
+    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.9, colours: Tensor | None = None) -> None:
         super().__init__(parameters, {"lr": lr})
-        self._momentum = momentum
+        self._momentum, self._colours = momentum, colours
         self._velocities: list[Tensor] = []
 
     @torch.no_grad()
@@ -34,6 +35,8 @@ class NormalizedMomentum(torch.optim.Optimizer):
             self._velocities = [torch.zeros_like(parameter) for parameter, _ in pairs]
         for (parameter, lr), velocity in zip(pairs, self._velocities, strict=True):
             gradient = parameter.grad
+            if self._colours is not None:
+                gradient = torch.einsum("rc,bchw->brhw", self._colours.to(gradient), gradient)
             shape = (-1, *[1] * (gradient.ndim - 1))
             # No gradient at all, as behind a dead layer, is no direction either.
             size = gradient.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(gradient.dtype).tiny).view(shape)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.canvas import COLOUR
+from lanterna.pictures.colour import COLOUR
 
 __all__ = ["NormalizedSteps", "Shaping"]
 

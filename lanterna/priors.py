@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lanterna.objectives import PICTURE, PROGRESS, Objective
 
-__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "total_variation", "where"]
+__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "mixed", "total_variation", "where"]
 
 
 def _prior(name: str, value: Callable[[Tensor], Tensor]) -> Objective:
@@ -25,6 +25,16 @@ def total_variation(power: float = 1.0) -> Objective:
         return ((dx + dy + 1e-8) ** (power / 2)).flatten(1).mean(1)
 
     return _prior(f"tv{power:g}", value)
+
+
+def mixed(prior: Objective, colours: Tensor) -> Objective:
+    """The prior of the pictures whose channels are mixed by `colours` (C, C): what it weighs in each direction of colour."""
+
+    def value(features: Mapping[str, Tensor]) -> Tensor:
+        pictures = features[PICTURE]
+        return prior({**features, PICTURE: torch.einsum("rc,bchw->brhw", colours.to(pictures), pictures)})
+
+    return Objective(value, prior.layers, f"{prior.name}, colours mixed")
 
 
 def alpha_norm(alpha: float = 6.0) -> Objective:

@@ -51,3 +51,17 @@ def test_without_a_gradient_nothing_moves_and_nothing_is_nan() -> None:
     x = torch.full((1, 3, 4, 4), 0.4).requires_grad_(True)
     _step(NormalizedMomentum([x], lr=0.1), x, 1.0)
     assert torch.equal(x.detach(), torch.full((1, 3, 4, 4), 0.4))
+
+
+def test_mixed_colours_decide_the_direction_and_not_the_length() -> None:
+    generator = torch.Generator().manual_seed(0)
+    begin = (0.3 + 0.4 * torch.rand(1, 3, 4, 4, generator=generator)).requires_grad_(True)
+    moved = []
+    for colours in (None, torch.diag(torch.tensor([1.0, 1e-3, 1e-3]))):
+        x = begin.detach().clone().requires_grad_(True)
+        _step(NormalizedMomentum([x], lr=0.1, momentum=0.0, colours=colours), x, 1.0)
+        moved.append(x.detach() - begin.detach())
+    plain, red = moved
+    assert float(plain.square().mean()) == pytest.approx(float(red.square().mean()), rel=1e-4)
+    assert float(red[:, 1:].abs().max()) < 0.01 * float(red[:, 0].abs().max())
+    assert float(plain[:, 1:].abs().max()) > 0.1 * float(plain[:, 0].abs().max())

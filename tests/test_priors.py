@@ -65,6 +65,15 @@ def test_order(prior: Objective, worse: Callable[[], Tensor], better: Callable[[
     assert float(prior({PICTURE: worse()})) > 2 * float(prior({PICTURE: better()}))
 
 
+def test_mixed_colours_weigh_by_direction() -> None:
+    planes = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]) / 3
+    smooth = priors.mixed(priors.total_variation(2.0), planes)
+    assert smooth.layers == {PICTURE}
+    grey = PICTURES.mean(1)
+    dx, dy = grey[:, :-1, 1:] - grey[:, :-1, :-1], grey[:, 1:, :-1] - grey[:, :-1, :-1]
+    torch.testing.assert_close(smooth({PICTURE: PICTURES}), (dx**2 + dy**2).mean((1, 2)) / 3, rtol=1e-4, atol=1e-7)
+
+
 def test_high_frequency_ignores_slopes() -> None:
     assert float(priors.high_frequency()({PICTURE: _ramp()})) < 1e-12
 

@@ -11,7 +11,8 @@ from lanterna.cli.options import Arch, Common, field_help, load_network, make_re
 from lanterna.networks.network import Network
 from lanterna.objectives import Measure
 from lanterna.provenance import describe
-from lanterna.techniques.invert import Inversion, InvertRecipe, PriorName, run
+from lanterna.techniques.invert import Inversion, InvertRecipe, run
+from lanterna.techniques.invert_prior import PriorName
 
 __all__ = ["again", "invert"]
 

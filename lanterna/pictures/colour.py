@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
-__all__ = ["luminance", "match_colours", "with_colours_of"]
+__all__ = ["COLOUR", "luminance", "match_colours", "natural_colours", "with_colours_of"]
+
+# Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
+# largest row. Rows are R, G, B.
+COLOUR = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+COLOUR = COLOUR / COLOUR.norm(dim=0).max()
 
 # JFIF's YCbCr (ITU-R BT.601), as JPEG has it: rows Y, Cb, Cr.
 _YCBCR = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
@@ -20,6 +25,12 @@ def _power(matrix: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     power: Tensor = (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T
     return power
+
+
+def natural_colours(exponent: float) -> Tensor:
+    """A power of the covariance of natural colours, (3, 3), scaled so that light and dark, its largest axis, has weight 1."""
+    covariance = COLOUR.double() @ COLOUR.double().T
+    return _power(covariance / torch.linalg.eigvalsh(covariance)[-1], exponent).float()
 
 
 def match_colours(picture: Tensor, reference: Tensor) -> Tensor:

@@ -27,9 +27,10 @@ from lanterna.momentum import NormalizedMomentum
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
-from lanterna.priors import alpha_norm, fading, l2, total_variation
+from lanterna.pictures.colour import natural_colours
 from lanterna.recipe import Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
+from lanterna.techniques.invert_prior import COLOURS, PriorName, blindness, prior_of
 from lanterna.techniques.likeness import (
     SSIM_WINDOW,
     Real,
@@ -50,25 +51,6 @@ __all__ = ["Inversion", "InvertRecipe", "Recreation", "run"]
 ALL = "all"
 # How many layers `all` stands for.
 DOZEN = 12
-
-PriorName = Literal["fourier", "tv", "alpha", "none"]
-
-# First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
-# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
-WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
-    "fourier": ((10.0, 0.1), (100.0, 3.0)),
-    "alpha": ((1.0, 0.1), (1.0, 0.1)),
-}
-
-# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and
-# the last in proportion to the share, also past the whole picture, where the receptive field still tells how deep a layer
-# is. Less at the end leaves grain in dark, even parts at layers of efficientnet_lite0 that skip every other pixel.
-TV_FIRST, TV_LAST = (10.0, 300.0), 30.0
-
-# First and last weight of the squared distance to grey, beside total variation on the Fourier canvas. Pictures that differ
-# from the photograph in colour match features as well, and grey is nearer to any of them than a wrong colour is.
-# Three times as much leaves deep layers of efficientnet_lite0 grey.
-GREY = (0.3, 0.03)
 
 # The longest step, as root mean square over the pixels: at the start, from where it falls to nothing along a cosine. So long
 # that no small valley holds the picture (`benchmarks/invert.py --schedules`). From a picture it is shorter, so that what the
@@ -238,27 +220,12 @@ def _share(task: _Task, layer: str) -> float:
     return max(seen) / min(task.size)
 
 
-def _weights(prior: PriorName, share: float) -> tuple[float, float]:
-    """First and last weight of the prior for a layer that sees `share` of the picture's side."""
-    within = min(1.0, share)
-    if prior == "tv":
-        shallow, deep = TV_FIRST
-        return shallow ** (1 - within) * deep**within * max(1.0, share), TV_LAST * share
-    first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
-    return first, last
-
-
 def _objective(task: _Task, layer: str) -> Objective:
     recipe = task.recipe
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
-        first, last = (recipe.weight * weight for weight in _weights(recipe.prior, _share(task, layer)))
-        if recipe.prior in ("fourier", "tv"):
-            wanted = wanted - fading(total_variation(2.0), first, last)
-        elif recipe.prior == "alpha":
-            wanted = wanted - fading(alpha_norm(), first, last)
-        if recipe.prior == "fourier":
-            wanted = wanted - fading(l2(), *(recipe.weight * weight for weight in GREY))
+        blind = blindness(task.network.layer(layer).receptive_field)
+        wanted = wanted - prior_of(recipe.prior, recipe.weight, _share(task, layer), blind, task.network.channels)
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted
@@ -334,7 +301,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         schedule=None if fourier else cosine,
         # Nothing moves: a representation says where things are.
         jitter=Jitter.none(),
-        optimizer=_optimizer(recipe),
+        optimizer=_optimizer(task, layer),
         redirected_steps=0,
         on_event=listen,
     )
@@ -347,7 +314,11 @@ def _stride(task: _Task, layer: str) -> float:
     return stride / math.sqrt(max(1.0, _share(task, layer)))
 
 
-def _optimizer(recipe: InvertRecipe) -> Optimizer:
+def _optimizer(task: _Task, layer: str) -> Optimizer:
+    recipe = task.recipe
+    if recipe.prior == "tv" and task.network.channels == 3:
+        blind = blindness(task.network.layer(layer).receptive_field)
+        return partial(NormalizedMomentum, colours=natural_colours(COLOURS * blind))
     if recipe.prior != "fourier":
         return NormalizedMomentum
     quasi_newton = partial(BatchLBFGS, history=HISTORY, first=FIRST)

@@ -1,0 +1,68 @@
+"""What `invert` knows of pictures before it looks at a layer: smooth, near grey, in the colours of photographs.
+
+How much of it, goes by how little a layer says.
+"""
+
+import math
+from typing import Literal
+
+from lanterna.objectives import Objective
+from lanterna.pictures.colour import natural_colours
+from lanterna.priors import alpha_norm, fading, l2, mixed, total_variation
+
+__all__ = ["COLOURS", "PriorName", "blindness", "prior_of"]
+
+PriorName = Literal["fourier", "tv", "alpha", "none"]
+
+# First and last weight of each prior for what sees a point, and for what sees the whole picture; between them by the
+# share of the picture's side that a layer sees. Deep layers say less, so that the prior has to say more.
+WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
+    "fourier": ((10.0, 0.1), (100.0, 3.0)),
+    "alpha": ((1.0, 0.1), (1.0, 0.1)),
+}
+
+# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and
+# the last in proportion to the share; both rise past the whole picture too, where the receptive field still tells how deep
+# a layer is. Less at the end leaves grain in dark, even parts at layers of efficientnet_lite0 that skip every other pixel.
+TV_FIRST, TV_LAST = (10.0, 300.0), 60.0
+
+# First and last weight of the squared distance to grey, beside total variation. Pictures that differ from the photograph in
+# colour match features as well, and grey is nearer to any of them than a wrong colour is. Three times as much leaves deep
+# layers of efficientnet_lite0 grey.
+GREY = (0.3, 0.03)
+
+# Deep layers hardly say what the colour is, so there steps and prior know the colours of photographs: light and dark go
+# together over the channels. Steps are mixed by this power of their covariance, total variation is measured by its inverse.
+# By depth: in full from a receptive field of FAR pixels on. The whole power turns things black at layers that still tell.
+COLOURS, FAR = 0.5, 64
+
+
+def _weights(prior: PriorName, share: float) -> tuple[float, float]:
+    """First and last weight of the prior for a layer that sees `share` of the picture's side."""
+    within = min(1.0, share)
+    if prior == "tv":
+        shallow, deep = TV_FIRST
+        return shallow ** (1 - within) * deep**within * max(1.0, share), TV_LAST * within * math.sqrt(max(1.0, share))
+    first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
+    return first, last
+
+
+def blindness(receptive_field: tuple[int, int] | None) -> float:
+    """How little a layer says of colours, in [0, 1]: by what a position sees in pixels, whatever the picture's size."""
+    return 1.0 if receptive_field is None else min(1.0, max(receptive_field) / FAR) ** 2
+
+
+def prior_of(name: PriorName, weight: float, share: float, blind: float, channels: int) -> Objective:
+    """The penalty for a layer that sees `share` of the picture's side and is `blind` to colours; not for "none".
+
+    `weight` is a factor of all of it; `channels` are the picture's.
+    """
+    first, last = (weight * part for part in _weights(name, share))
+    if name == "alpha":
+        return fading(alpha_norm(), first, last)
+    smooth, grey = total_variation(2.0), tuple(weight * part for part in GREY)
+    if name == "tv":
+        grey = tuple(blind * part for part in grey)
+        if channels == 3:
+            smooth = mixed(smooth, natural_colours(-COLOURS * blind / 2))
+    return fading(smooth, first, last) + fading(l2(), *grey)
