@@ -42,10 +42,11 @@ def test_the_numbers_are_those_of_the_saved_picture(attack: str, epsilon: str | 
     assert made.figure().shape[1] == 3
 
 
-def test_a_change_that_rounding_undoes_is_enlarged() -> None:
-    made = run(FoolRecipe(picture="coffee", attack="cw-l2", second="none"), tiny.network())
+@pytest.mark.parametrize("target", [None, "2"])
+def test_a_change_that_rounding_undoes_is_made_of_whole_levels(target: str | None) -> None:
+    made = run(FoolRecipe(picture="coffee", attack="cw-l2", target=target, second="none"), tiny.network())
     assert made.success_raw and made.success
-    assert (made.enlarged > 1) == (not made.success_rounded)
+    assert (made.refined > 0) == (not made.success_rounded)
 
 
 def test_a_second_network_is_asked(folder: Path) -> None:

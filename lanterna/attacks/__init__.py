@@ -13,6 +13,7 @@ from lanterna.attacks.gradient import (
     projected_gradient_descent_l2,
     projected_gradient_descent_linf,
 )
+from lanterna.attacks.levels import refine_levels
 from lanterna.attacks.noise import noise_of_norm, uniform_noise_linf
 from lanterna.attacks.result import Attacked, rounded
 
@@ -29,6 +30,7 @@ __all__ = [
     "noise_of_norm",
     "projected_gradient_descent_l2",
     "projected_gradient_descent_linf",
+    "refine_levels",
     "rounded",
     "uniform_noise_linf",
 ]

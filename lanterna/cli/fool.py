@@ -131,8 +131,8 @@ def _report(made: Fooled, files: list[Path]) -> None:
         f"{word}: {before.label} {before.probability:.1%} -> {after.label} {after.probability:.1%}{kept}", markup=False
     )
     eight = "yes" if made.success_rounded else "no"
-    if made.enlarged != 1:
-        eight += f", so the change was enlarged {made.enlarged:.2g} times"
+    if made.refined:
+        eight += f", so {made.refined:,} values were moved by whole levels"
     results.print(f"before rounding: {'yes' if made.success_raw else 'no'}; rounded to 8 bits: {eight}", markup=False)
     results.print(f"L2 {made.l2:.3f}, Linf {255 * made.linf:.0f}/255, {made.passes} gradient passes", markup=False)
     results.print(f"control, noise of the same size: fools {made.noise_success:.0%} of the time", markup=False)

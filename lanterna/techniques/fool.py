@@ -27,8 +27,6 @@ AttackName = Literal["fgsm", "pgd-linf", "pgd-l2", "deepfool", "cw-l2", "noise"]
 
 # Draws of the control, so that it has a share and not one chance.
 CONTROLS = 16
-# How much the smallest changes are enlarged at most, so that 8 bits still hold them.
-_LARGEST, _FACTOR = 64.0, 1.2
 
 
 @dataclass(frozen=True)
@@ -172,19 +170,6 @@ def _attack(
     )
 
 
-def _enlarged(network: Network, picture: Tensor, raw: Tensor, wanted: Criterion) -> tuple[Tensor, float]:
-    """The 8-bit picture with the change enlarged by the least factor that makes it fool, and the factor; 1 where none
-    does."""
-    factor = 1.0
-    while factor <= _LARGEST:
-        tried = rounded((picture + factor * (raw - picture)).clamp(0, 1))
-        with torch.no_grad():
-            if bool(wanted.met(network.logits(tried))[0]):
-                return tried, factor
-        factor *= _FACTOR
-    return rounded(raw), 1.0
-
-
 def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) -> Fooled:
     """Change the recipe's picture until the network sees another class, and say at what cost.
 
@@ -205,11 +190,12 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     wanted: Misclassified | Targeted = Misclassified(label) if target is None else Targeted(torch.full_like(label, target))
     raw = _attack(recipe, network, picture, label, wanted, on_event)
     base = wanted.met(network.logits(raw.pictures).detach())
-    result, factor = raw.pictures_rounded, 1.0
+    result, refined = raw.pictures_rounded, 0
     with torch.no_grad():
         plain = bool(wanted.met(network.logits(result))[0])
     if bool(base[0]) and not plain:
-        result, factor = _enlarged(network, picture, raw.pictures, wanted)
+        result, moved = attacks.refine_levels(network, raw.pictures, wanted)
+        refined = int(moved[0])
     generator = torch.Generator().manual_seed(recipe.seed)
     noise = rounded(torch.cat([attacks.noise_of_norm(picture, result, generator) for _ in range(CONTROLS)]))
     with torch.no_grad():
@@ -226,7 +212,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
         success_raw=bool(base[0]),
         success_rounded=plain,
         success=success,
-        enlarged=factor,
+        refined=refined,
         l2=float(change.norm()),
         linf=float(change.abs().max()),
         l2_raw=float(raw.l2[0]),

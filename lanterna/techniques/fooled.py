@@ -34,9 +34,9 @@ class Fooled:
     """The picture, the result, and noise of the same size, each (1, 3, H, W) in [0, 1] and on the grid of 8 bits.
 
     `success` is that of `result`; `success_raw` that of the attack before it was rounded to 8 bits, `success_rounded` after
-    plain rounding. Where rounding undid it, `enlarged` is the factor by which the change was enlarged, else 1. `l2` and
-    `linf` are those of `result`, for values in [0, 1]; `noise_success` is the share of draws of the control that
-    fool; `passes` how often a gradient was taken.
+    plain rounding. Where rounding undid it, `refined` is how many values were moved by whole levels until it fools again,
+    else 0. `l2` and `linf` are those of `result`, for values in [0, 1]; `noise_success` is the share of draws of the control
+    that fool; `passes` how often a gradient was taken.
     """
 
     recipe: "FoolRecipe"
@@ -48,7 +48,7 @@ class Fooled:
     success_raw: bool
     success_rounded: bool
     success: bool
-    enlarged: float
+    refined: int
     l2: float
     linf: float
     l2_raw: float
@@ -69,7 +69,7 @@ class Fooled:
     def numbers(self) -> dict[str, Any]:
         """Everything but the pictures, ready for JSON."""
         names = (
-            "success", "success_raw", "success_rounded", "enlarged", "l2", "linf", "l2_raw", "linf_raw", "passes",
+            "success", "success_raw", "success_rounded", "refined", "l2", "linf", "l2_raw", "linf_raw", "passes",
             "noise_success", "stopped",
         )  # fmt: skip
         return {
