@@ -225,7 +225,9 @@ def _objective(task: _Task, layer: str) -> Objective:
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
         blind = blindness(task.network.layer(layer).receptive_field)
-        wanted = wanted - prior_of(recipe.prior, recipe.weight, _share(task, layer), blind, task.network.channels)
+        told = task.references[layer].numel() / task.original.numel()
+        prior = prior_of(recipe.prior, recipe.weight, _share(task, layer), told, blind, task.network.channels)
+        wanted = wanted - prior
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted

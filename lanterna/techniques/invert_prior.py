@@ -21,10 +21,11 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
     "alpha": ((1.0, 0.1), (1.0, 0.1)),
 }
 
-# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and
-# the last in proportion to the share; both rise past the whole picture too, where the receptive field still tells how deep
-# a layer is. Less at the end leaves grain in dark, even parts at layers of efficientnet_lite0 that skip every other pixel.
-TV_FIRST, TV_LAST = (10.0, 300.0), 60.0
+# The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and the
+# last for what sees the whole. Both rise beyond that too, where the receptive field still tells how deep a layer is, and by
+# how many numbers the layer has for each of the picture's: those that have many are matched well all the same. Less of the
+# last leaves grain in dark, even parts.
+TV_FIRST, TV_LAST = (10.0, 800.0), 150.0
 
 # First and last weight of the squared distance to grey, beside total variation. Pictures that differ from the photograph in
 # colour match features as well, and grey is nearer to any of them than a wrong colour is. Three times as much leaves deep
@@ -37,12 +38,12 @@ GREY = (0.3, 0.03)
 COLOURS, FAR = 0.5, 64
 
 
-def _weights(prior: PriorName, share: float) -> tuple[float, float]:
-    """First and last weight of the prior for a layer that sees `share` of the picture's side."""
-    within = min(1.0, share)
+def _weights(prior: PriorName, share: float, told: float) -> tuple[float, float]:
+    """First and last weight of the prior; the arguments are those of `prior_of`."""
+    within, beyond = min(1.0, share), max(1.0, share)
     if prior == "tv":
-        shallow, deep = TV_FIRST
-        return shallow ** (1 - within) * deep**within * max(1.0, share), TV_LAST * within * math.sqrt(max(1.0, share))
+        (shallow, deep), many = TV_FIRST, math.sqrt(min(1.0, told))
+        return shallow ** (1 - within) * deep**within * beyond * many, TV_LAST * within**1.6 * math.sqrt(beyond) * many
     first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
     return first, last
 
@@ -52,12 +53,12 @@ def blindness(receptive_field: tuple[int, int] | None) -> float:
     return 1.0 if receptive_field is None else min(1.0, max(receptive_field) / FAR) ** 2
 
 
-def prior_of(name: PriorName, weight: float, share: float, blind: float, channels: int) -> Objective:
+def prior_of(name: PriorName, weight: float, share: float, told: float, blind: float, channels: int) -> Objective:
     """The penalty for a layer that sees `share` of the picture's side and is `blind` to colours; not for "none".
 
-    `weight` is a factor of all of it; `channels` are the picture's.
+    `weight` is a factor of all of it; `told` how many numbers the layer has for each of the picture's, which has `channels`.
     """
-    first, last = (weight * part for part in _weights(name, share))
+    first, last = (weight * part for part in _weights(name, share, told))
     if name == "alpha":
         return fading(alpha_norm(), first, last)
     smooth, grey = total_variation(2.0), tuple(weight * part for part in GREY)
