@@ -25,7 +25,7 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 # last for what sees the whole. Both rise beyond that too, where the receptive field still tells how deep a layer is, and by
 # how many numbers the layer has for each of the picture's: those that have many are matched well all the same. Less of the
 # last leaves grain in dark, even parts.
-TV_FIRST, TV_LAST = (10.0, 800.0), 150.0
+TV_FIRST, TV_LAST = (10.0, 800.0), 115.0
 
 # First and last weight of the squared distance to grey, beside total variation. Pictures that differ from the photograph in
 # colour match features as well, and grey is nearer to any of them than a wrong colour is. Three times as much leaves deep
@@ -43,7 +43,7 @@ def _weights(prior: PriorName, share: float, told: float) -> tuple[float, float]
     within, beyond = min(1.0, share), max(1.0, share)
     if prior == "tv":
         (shallow, deep), many = TV_FIRST, math.sqrt(min(1.0, told))
-        return shallow ** (1 - within) * deep**within * beyond * many, TV_LAST * within**1.6 * math.sqrt(beyond) * many
+        return shallow ** (1 - within) * deep**within * beyond**1.3 * many, TV_LAST * within**1.6 * beyond**0.8 * many
     first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
     return first, last
 
