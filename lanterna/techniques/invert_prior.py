@@ -26,6 +26,8 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 # how many numbers the layer has for each of the picture's: those that have many are matched well all the same. Less of the
 # last leaves grain in dark, even parts.
 TV_FIRST, TV_LAST = (10.0, 800.0), 115.0
+# The share beyond which they rise no more: the last layers would no longer be matched.
+FARTHEST = 7.0
 
 # First and last weight of the squared distance to grey, beside total variation. Pictures that differ from the photograph in
 # colour match features as well, and grey is nearer to any of them than a wrong colour is. Three times as much leaves deep
@@ -40,7 +42,7 @@ COLOURS, FAR = 0.5, 64
 
 def _weights(prior: PriorName, share: float, told: float) -> tuple[float, float]:
     """First and last weight of the prior; the arguments are those of `prior_of`."""
-    within, beyond = min(1.0, share), max(1.0, share)
+    within, beyond = min(1.0, share), min(max(1.0, share), FARTHEST)
     if prior == "tv":
         (shallow, deep), many = TV_FIRST, math.sqrt(min(1.0, told))
         return shallow ** (1 - within) * deep**within * beyond**1.3 * many, TV_LAST * within**1.6 * beyond**0.8 * many
