@@ -193,7 +193,8 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     result, refined = raw.pictures_rounded, 0
     with torch.no_grad():
         plain = bool(wanted.met(network.logits(result))[0])
-    if bool(base[0]) and not plain:
+    # Where no gradient was asked for, none makes up for the rounding either.
+    if bool(base[0]) and not plain and KINDS[recipe.attack].gradient:
         result, moved = attacks.refine_levels(network, raw.pictures, wanted)
         refined = int(moved[0])
     generator = torch.Generator().manual_seed(recipe.seed)

@@ -22,9 +22,9 @@ WEIGHTS: dict[PriorName, tuple[tuple[float, float], tuple[float, float]]] = {
 }
 
 # The same for total variation of pixels: the first weight for what sees a point and for what sees the whole picture, and the
-# last for what sees the whole. Both rise beyond that too, where the receptive field still tells how deep a layer is. Both are
-# greatest where a layer has as many numbers as the picture: fewer are harder to match, and more say it all by themselves.
-# Less of the last leaves grain in dark, even parts.
+# last for what sees the whole. Both rise beyond that too, where the receptive field still tells how deep a layer is. Layers
+# with fewer numbers than the picture get less, as they are harder to match; those with more, which say it all by themselves,
+# get less of the last alone: less of the first leads into grain in dark, even parts.
 TV_FIRST, TV_LAST = (10.0, 800.0), 115.0
 # The share beyond which they rise no more: the last layers would no longer be matched.
 FARTHEST = 7.0
@@ -44,8 +44,9 @@ def _weights(prior: PriorName, share: float, told: float) -> tuple[float, float]
     """First and last weight of the prior; the arguments are those of `prior_of`."""
     within, beyond = min(1.0, share), min(max(1.0, share), FARTHEST)
     if prior == "tv":
-        (shallow, deep), many = TV_FIRST, math.sqrt(min(told, 1 / told))
-        return shallow ** (1 - within) * deep**within * beyond**1.3 * many, TV_LAST * within**1.6 * beyond**0.8 * many
+        (shallow, deep), few = TV_FIRST, math.sqrt(min(1.0, told))
+        first = shallow ** (1 - within) * deep**within * beyond**1.3 * few
+        return first, TV_LAST * within**1.6 * beyond**0.8 * few / math.sqrt(max(1.0, told))
     first, last = (low ** (1 - within) * high**within for low, high in zip(*WEIGHTS[prior], strict=True))
     return first, last
 
