@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.errors import InputError
-from lanterna.pictures.colour import COLOUR
+from lanterna.pictures.colour import COLOUR, mixed_colours
 
 __all__ = [
     "Canvas",
@@ -53,13 +53,13 @@ class Canvas(ABC):
 def _to_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", COLOUR.to(planes), planes)
+    return mixed_colours(COLOUR, planes)
 
 
 def _from_colour(planes: Tensor) -> Tensor:
     if planes.shape[1] != 3:
         return planes
-    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(COLOUR.double()).to(planes), planes)
+    return mixed_colours(torch.linalg.inv(COLOUR.double()), planes)
 
 
 def _logit(pictures: Tensor) -> Tensor:

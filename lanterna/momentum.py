@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lanterna.pictures.colour import mixed_colours
+
 __all__ = ["NormalizedMomentum"]
 
 
@@ -36,7 +38,7 @@ class NormalizedMomentum(torch.optim.Optimizer):
         for (parameter, lr), velocity in zip(pairs, self._velocities, strict=True):
             gradient = parameter.grad
             if self._colours is not None:
-                gradient = torch.einsum("rc,bchw->brhw", self._colours.to(gradient), gradient)
+                gradient = mixed_colours(self._colours, gradient)
             shape = (-1, *[1] * (gradient.ndim - 1))
             # No gradient at all, as behind a dead layer, is no direction either.
             size = gradient.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(gradient.dtype).tiny).view(shape)

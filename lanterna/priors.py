@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lanterna.objectives import PICTURE, PROGRESS, Objective
+from lanterna.pictures.colour import mixed_colours
 
 __all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "mixed", "total_variation", "where"]
 
@@ -31,8 +32,7 @@ def mixed(prior: Objective, colours: Tensor) -> Objective:
     """The prior of the pictures whose channels are mixed by `colours` (C, C): what it weighs in each direction of colour."""
 
     def value(features: Mapping[str, Tensor]) -> Tensor:
-        pictures = features[PICTURE]
-        return prior({**features, PICTURE: torch.einsum("rc,bchw->brhw", colours.to(pictures), pictures)})
+        return prior({**features, PICTURE: mixed_colours(colours, features[PICTURE])})
 
     return Objective(value, prior.layers, f"{prior.name}, colours mixed")
 

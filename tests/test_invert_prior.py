@@ -13,8 +13,10 @@ GREY_CHECKS = 0.5 + 0.2 * CHECKS.expand(1, 3, 16, 16)
 COLOUR_CHECKS = 0.5 + 0.2 * CHECKS * torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1)
 
 
-def cost(picture: Tensor, *, sees: int, name: PriorName = "tv", progress: float = 0.0, weight: float = 1.0) -> float:
-    prior = prior_of(name, weight, sees / 96, 1.0, blindness((sees, sees)), picture.shape[1])
+def cost(
+    picture: Tensor, *, sees: int, name: PriorName = "tv", progress: float = 0.0, weight: float = 1.0, told: float = 1.0
+) -> float:
+    prior = prior_of(name, weight, sees / 96, told, blindness((sees, sees)), picture.shape[1])
     return float(prior({PICTURE: picture, PROGRESS: torch.tensor(progress)}))
 
 
@@ -38,3 +40,11 @@ def test_deeper_layers_get_more_of_it() -> None:
 
 def test_grey_networks_have_no_colours_to_mix() -> None:
     assert cost(GREY_CHECKS[:, :1], sees=200) == pytest.approx(cost(GREY_CHECKS, sees=200), rel=5e-3)
+
+
+def test_layers_with_many_numbers_end_with_less_and_those_with_few_begin_with_less_too() -> None:
+    begun, ended = (
+        {told: cost(GREY_CHECKS, sees=40, progress=at, told=told) for told in (0.1, 1.0, 10.0)} for at in (0.0, 1.0)
+    )
+    assert begun[0.1] < 0.5 * begun[1.0] == pytest.approx(0.5 * begun[10.0])
+    assert ended[0.1] < 0.5 * ended[1.0] and ended[10.0] < 0.5 * ended[1.0]

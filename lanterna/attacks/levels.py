@@ -19,21 +19,26 @@ _LEVEL = 1 / 255
 _BEYOND, _FURTHER, _MOST = 1.5, 1.3, 0.1
 
 
-def refine_levels(network: Network, pictures: Tensor, criterion: Criterion, *, steps: int = 40) -> tuple[Tensor, Tensor]:
-    """8-bit pictures (B, C, H, W) that meet the criterion, from those of `pictures` that do not, and the values moved (B,).
+def refine_levels(
+    network: Network, pictures: Tensor, criterion: Criterion, *, steps: int = 40
+) -> tuple[Tensor, Tensor, Tensor]:
+    """8-bit pictures (B, C, H, W) that meet the criterion, from those of `pictures` that do not.
 
-    Each step moves the values with the greatest gradient by one level, as many as a flat frontier needs: the least L2 that
-    whole levels allow. A picture that is not there after `steps` passes comes back as it was, rounded, with 0 values moved.
+    Beside them the values moved and the gradients taken for each, (B,). Each step moves the values with the greatest gradient
+    by one level, some more than a flat frontier needs, for it is not flat a whole level away. A picture that is not there
+    after `steps` passes comes back as it was, rounded, with 0 values moved.
     """
     begun = rounded(pictures.detach())
     current = begun.clone()
     active = torch.arange(len(begun), device=begun.device)
+    passes = torch.zeros_like(active)
     with network.reading([LOGITS]) as read:
         for step in range(steps + 1):
             here, wanted = current[active].requires_grad_(True), criterion.take(active)
             logits = read(here)[LOGITS]
             margin = wanted.margin(logits)
             (slope,) = torch.autograd.grad(margin.sum(), here)
+            passes[active] += 1
             short = ~wanted.met(logits.detach())
             active = active[short]
             if len(active) == 0:
@@ -41,7 +46,7 @@ def refine_levels(network: Network, pictures: Tensor, criterion: Criterion, *, s
             missing = -margin.detach()[short] * _BEYOND * _FURTHER**step
             current[active] = rounded(_moved(here.detach()[short], slope[short], missing))
     current[active] = begun[active]
-    return current, (current != begun).flatten(1).sum(1)
+    return current, (current != begun).flatten(1).sum(1), passes
 
 
 def _moved(here: Tensor, slope: Tensor, missing: Tensor) -> Tensor:

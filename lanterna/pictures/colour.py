@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["COLOUR", "luminance", "match_colours", "natural_colours", "with_colours_of"]
+__all__ = ["COLOUR", "luminance", "match_colours", "mixed_colours", "natural_colours", "with_colours_of"]
 
 # Square root of the covariance of colours over ImageNet (Lucid, color_correlation_svd_sqrt), scaled to unit norm of its
 # largest row. Rows are R, G, B.
@@ -33,6 +33,11 @@ def natural_colours(exponent: float) -> Tensor:
     return _power(covariance / torch.linalg.eigvalsh(covariance)[-1], exponent).float()
 
 
+def mixed_colours(matrix: Tensor, pictures: Tensor) -> Tensor:
+    """The channels of `pictures` (B, C, H, W) mixed by `matrix` (R, C): (B, R, H, W)."""
+    return torch.einsum("rc,bchw->brhw", matrix.to(pictures), pictures)
+
+
 def match_colours(picture: Tensor, reference: Tensor) -> Tensor:
     """`picture` with the mean and covariance of the colours of `reference`; both (1, 3, H, W) in [0, 1], of any sizes.
 
@@ -55,7 +60,7 @@ def luminance(picture: Tensor) -> Tensor:
 def with_colours_of(picture: Tensor, reference: Tensor) -> Tensor:
     """The luminance of `picture` with the chroma of `reference`, (1, 3, H, W) in [0, 1], of the same size."""
     matrix = _YCBCR.to(picture)
-    planes = torch.einsum("rc,bchw->brhw", matrix, picture)
-    chroma = torch.einsum("rc,bchw->brhw", matrix, reference.to(picture))
+    planes = mixed_colours(matrix, picture)
+    chroma = mixed_colours(matrix, reference.to(picture))
     mixed = torch.cat([planes[:, :1], chroma[:, 1:]], 1)
-    return torch.einsum("rc,bchw->brhw", torch.linalg.inv(matrix), mixed).clamp(0, 1)
+    return mixed_colours(torch.linalg.inv(matrix), mixed).clamp(0, 1)

@@ -190,13 +190,13 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     wanted: Misclassified | Targeted = Misclassified(label) if target is None else Targeted(torch.full_like(label, target))
     raw = _attack(recipe, network, picture, label, wanted, on_event)
     base = wanted.met(network.logits(raw.pictures).detach())
-    result, refined = raw.pictures_rounded, 0
+    result, refined, passes = raw.pictures_rounded, 0, int(raw.passes[0])
     with torch.no_grad():
         plain = bool(wanted.met(network.logits(result))[0])
     # Where no gradient was asked for, none makes up for the rounding either.
     if bool(base[0]) and not plain and KINDS[recipe.attack].gradient:
-        result, moved = attacks.refine_levels(network, raw.pictures, wanted)
-        refined = int(moved[0])
+        result, moved, more = attacks.refine_levels(network, raw.pictures, wanted)
+        refined, passes = int(moved[0]), passes + int(more[0])
     generator = torch.Generator().manual_seed(recipe.seed)
     noise = rounded(torch.cat([attacks.noise_of_norm(picture, result, generator) for _ in range(CONTROLS)]))
     with torch.no_grad():
@@ -218,7 +218,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
         linf=float(change.abs().max()),
         l2_raw=float(raw.l2[0]),
         linf_raw=float(raw.linf[0]),
-        passes=int(raw.passes[0]),
+        passes=passes,
         before=_predict(network, picture),
         after=_predict(network, result),
         with_noise=_predict(network, noise[:1]),
