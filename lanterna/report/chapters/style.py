@@ -28,8 +28,8 @@ __all__ = ["KIND", "gram_picture"]
 STYLE, SIDE = "coffee", 128
 # Below this many steps content alone is still more noise than picture.
 LEAST_STEPS, MOST_STEPS = 60, 150
-# (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one. From noise,
-# content alone needs more smoothness than beside a style, which brings its own: else it is grain in all colours.
+# (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one. From
+# noise, content alone needs more smoothness than beside a style, which brings its own: else it is grain in all colours.
 _FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "tv_weight": 0.05, "init": "noise"}),
     ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
