@@ -32,6 +32,7 @@ Attack = Callable[[], Tensor]
 
 EPSILON = 1 / 255
 ATTACKS = ["fgsm", "pgd-linf", "deepfool", "cw-l2"]
+OTHERS = ["foolbox", "art"]
 
 
 def classes_of(network: Network, pictures: Tensor) -> Tensor:
@@ -118,16 +119,17 @@ def contestants(network: Network, peers: Peers, pictures: Tensor) -> dict[str, d
     }
 
 
-def times(network: Network, pictures: Tensor, names: list[str], rounds: int) -> dict[str, object]:
+def times(network: Network, pictures: Tensor, names: list[str], rounds: int, others: list[str]) -> dict[str, object]:
     """Each attack by all libraries, in turns. What fools is judged in the same way for all, on the pictures they give."""
     table: dict[str, object] = {}
     labels, runs = classes_of(network, pictures), contestants(network, Peers.of(network), pictures)
     print("| attack | library | seconds | ours is times as fast | fooled | median L2 |\n|---|---|--:|--:|--:|--:|")
     for name in names:
-        took: dict[str, list[float]] = {library: [] for library in runs[name]}
+        chosen = {library: run_it for library, run_it in runs[name].items() if library in ("lanterna", *others)}
+        took: dict[str, list[float]] = {library: [] for library in chosen}
         changed: dict[str, Tensor] = {}
         for _ in range(rounds):
-            for library, run_it in runs[name].items():
+            for library, run_it in chosen.items():
                 begun = time.perf_counter()
                 changed[library] = run_it()
                 took[library].append(time.perf_counter() - begun)
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", choices=["times", "classes"], default=["times", "classes"])
     parser.add_argument("--pictures", type=int, default=4)
     parser.add_argument("--attacks", nargs="*", choices=ATTACKS, default=ATTACKS)
+    parser.add_argument("--others", nargs="*", choices=OTHERS, default=OTHERS, help="the libraries beside ours")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--every", type=int, default=1, help="fooling pictures for every so-many-th class")
     parser.add_argument("--encoding", choices=["pixels", "fourier", "cppn"], default="pixels")
@@ -183,7 +186,7 @@ def main() -> None:
     results: dict[str, object] = {}
     if "times" in options.parts:
         pictures = sample_pictures(network, options.pictures)
-        results["times"] = times(network, pictures, options.attacks, options.rounds)
+        results["times"] = times(network, pictures, options.attacks, options.rounds, options.others)
     if "classes" in options.parts:
         count = network.layer("logits").channels
         names = tuple(str(index) for index in range(0, count, options.every))
