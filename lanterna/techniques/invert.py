@@ -30,7 +30,8 @@ from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
 from lanterna.pictures.colour import natural_colours
 from lanterna.recipe import Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
-from lanterna.techniques.invert_prior import COLOURS, PriorName, blindness, prior_of
+from lanterna.techniques.invert_even import EvenParts, even_parts
+from lanterna.techniques.invert_prior import COLOURS, PriorName, blindness, even_prior, prior_of
 from lanterna.techniques.likeness import (
     SSIM_WINDOW,
     Real,
@@ -164,6 +165,7 @@ class _Task:
     network: Network
     original: Tensor
     references: dict[str, Tensor]
+    even: dict[str, EvenParts]
     real: Real
     channels: list[int] | None
     region: tuple[int, int, int, int] | None
@@ -209,15 +211,28 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
     region = _parse_region(recipe.region, references)
     best = int(found[LOGITS].argmax()) if classes else None
     real = real_distances(network, layers, size)
-    return _Task(recipe, network, original, references, real, channels, region, start, judge, best), layers
+    even = _even(recipe, network, references, size)
+    return _Task(recipe, network, original, references, even, real, channels, region, start, judge, best), layers
 
 
-def _share(task: _Task, layer: str) -> float:
+def _even(
+    recipe: InvertRecipe, network: Network, references: dict[str, Tensor], size: tuple[int, int]
+) -> dict[str, EvenParts]:
+    """What the layers tell of even parts; only where all of a layer is to be matched, from noise, by its squared distance."""
+    partly = recipe.channels is not None or recipe.region is not None or recipe.measure != "squared"
+    if recipe.prior != "tv" or not recipe.weight or not recipe.steps or recipe.start != "noise" or partly:
+        return {}
+    # What sees beyond the edges sees no even part.
+    within = {layer: reference for layer, reference in references.items() if _share(network, layer, size) < 1}
+    return even_parts(network, within, size)
+
+
+def _share(network: Network, layer: str, size: tuple[int, int]) -> float:
     """How much one position of the layer sees, in sides of the picture: more than 1 where it looks beyond the edges."""
-    sees = task.network.layer(layer).receptive_field
+    sees = network.layer(layer).receptive_field
     # What gathers from everywhere sees at least as much as any map.
-    seen = sees or max((other.receptive_field or task.size for other in task.network.layers()), key=max)
-    return max(seen) / min(task.size)
+    seen = sees or max((other.receptive_field or size for other in network.layers()), key=max)
+    return max(seen) / min(size)
 
 
 def _objective(task: _Task, layer: str) -> Objective:
@@ -226,8 +241,10 @@ def _objective(task: _Task, layer: str) -> Objective:
     if recipe.weight and recipe.prior != "none":
         blind = blindness(task.network.layer(layer).receptive_field)
         told = task.references[layer].numel() / task.original.numel()
-        prior = prior_of(recipe.prior, recipe.weight, _share(task, layer), told, blind, task.network.channels)
-        wanted = wanted - prior
+        share = _share(task.network, layer, task.size)
+        wanted = wanted - prior_of(recipe.prior, recipe.weight, share, told, blind, task.network.channels)
+        if layer in task.even:
+            wanted = wanted - even_prior(task.even[layer], recipe.weight, share)
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted
@@ -313,7 +330,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
 def _stride(task: _Task, layer: str) -> float:
     stride = STRIDE if task.start is None else STRIDE_FROM_PICTURE
     # The deepest layers are matched by much that is unlike the photograph; long strides lead far into it.
-    return stride / math.sqrt(max(1.0, _share(task, layer)))
+    return stride / math.sqrt(max(1.0, _share(task.network, layer, task.size)))
 
 
 def _optimizer(task: _Task, layer: str) -> Optimizer:

@@ -8,9 +8,10 @@ from typing import Literal
 
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import natural_colours
-from lanterna.priors import alpha_norm, fading, l2, mixed, total_variation
+from lanterna.priors import alpha_norm, fading, l2, mixed, total_variation, where
+from lanterna.techniques.invert_even import EvenParts
 
-__all__ = ["COLOURS", "PriorName", "blindness", "prior_of"]
+__all__ = ["COLOURS", "PriorName", "blindness", "even_prior", "prior_of"]
 
 PriorName = Literal["fourier", "tv", "alpha", "none"]
 
@@ -33,6 +34,10 @@ FARTHEST = 7.0
 # colour match features as well, and grey is nearer to any of them than a wrong colour is. Three times as much leaves deep
 # layers of efficientnet_lite0 grey.
 GREY = (0.3, 0.03)
+
+# First and last weight of the squared distance to the colours of even parts. It has to decide between colours while they are
+# looked for; at the end it would hold back layers that tell the colour better than the colours that were tried.
+EVEN = (20.0, 0.1)
 
 # Deep layers hardly say what the colour is, so there steps and prior know the colours of photographs: light and dark go
 # together over the channels. Steps are mixed by this power of their covariance, total variation is measured by its inverse.
@@ -70,3 +75,9 @@ def prior_of(name: PriorName, weight: float, share: float, told: float, blind: f
         if channels == 3:
             smooth = mixed(smooth, natural_colours(-COLOURS * blind / 2))
     return fading(smooth, first, last) + fading(l2(), *grey)
+
+
+def even_prior(parts: EvenParts, weight: float, share: float) -> Objective:
+    """The penalty for other colours in even parts than those found, for a layer that sees `share` of the picture's side."""
+    first, last = EVEN
+    return fading(where(parts.trust, parts.colours), weight * first, weight * last * min(1.0, share) ** 2)

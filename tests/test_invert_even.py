@@ -1,0 +1,63 @@
+"""Colours of even parts, found by trying."""
+
+import tiny
+import torch
+
+from lanterna.networks import Network
+from lanterna.techniques.invert import InvertRecipe, run
+from lanterna.techniques.invert_even import even_parts
+
+SIZE = (64, 64)
+SKY, WALL = torch.tensor([0.1, 0.3, 0.55]).view(3, 1, 1), torch.tensor([0.9, 0.6, 0.3]).view(3, 1, 1)
+
+
+def scene() -> torch.Tensor:
+    """A sky, a wall, and a third of texture below."""
+    picture = torch.empty(1, 3, *SIZE)
+    picture[..., :40, :32], picture[..., :40, 32:] = SKY, WALL
+    picture[..., 40:, :] = torch.rand(3, 24, 64, generator=torch.Generator().manual_seed(0))
+    return picture
+
+
+def test_they_are_those_of_the_picture_and_texture_is_not_trusted(vgg16_hed: Network) -> None:
+    reference = vgg16_hed.capture(scene(), ["relu2_2"])
+    parts = even_parts(vgg16_hed, reference, SIZE)["relu2_2"]
+    for columns, colour in ((slice(8, 24), SKY), (slice(40, 56), WALL)):
+        found = parts.colours[0, :, 8:30, columns]
+        assert float((found - colour).abs().mean()) < 0.1
+        assert float(parts.trust[..., 8:30, columns].min()) > 0.9
+    assert float(parts.trust[..., 48:, :].mean()) < 0.1
+
+
+def test_layers_without_a_map_and_silent_ones_tell_none() -> None:
+    network = tiny.network(dead=True)
+    references = network.capture(torch.rand(1, 3, 32, 32), ["act1", "logits"])
+    parts = even_parts(network, {**references, "act1": torch.zeros_like(references["act1"])}, (32, 32))
+    assert set(parts) == {"act1"} and not parts["act1"].trust.any()
+
+
+def test_a_grey_network_has_greys() -> None:
+    network = tiny.network(channels=1)
+    picture = torch.full((1, 1, 32, 32), 0.8)
+    parts = even_parts(network, network.capture(picture, ["act1"]), (32, 32))["act1"]
+    assert parts.colours.shape == (1, 1, 32, 32) and float(parts.trust.mean()) > 0.5
+    assert float(((parts.colours - 0.8).abs() * parts.trust).max()) < 0.1
+
+
+def test_recreated_skies_have_their_colour(vgg16_hed: Network) -> None:
+    def colour_error(weight: float) -> float:
+        recipe = InvertRecipe(layers=("relu3_3",), picture="-", samples=1, size="64", steps=60, judge="none", weight=weight)
+        made = run(recipe, vgg16_hed, picture=scene()).recreations[0].pictures
+        return float((made - scene())[..., 8:30, :].abs().mean())
+
+    # Without any prior nothing pulls to the colours that were found.
+    assert colour_error(1.0) < 0.75 * colour_error(0.0)
+
+
+def test_what_is_matched_in_part_is_left_to_itself() -> None:
+    network = tiny.network()
+    pulled, free = (
+        run(InvertRecipe(layers=("act1",), picture="coffee", samples=1, steps=5, judge="none", **fields), network)
+        for fields in ({}, {"channels": "0-2"})
+    )
+    assert not torch.equal(pulled.recreations[0].pictures, free.recreations[0].pictures)
