@@ -20,8 +20,8 @@ __all__ = ["EvenParts", "even_parts"]
 # Levels of each channel that are tried.
 LEVELS = 5
 
-# Pictures in one pass.
-BATCH = 5
+# Pixels in one pass: five pictures of 224 px.
+PASS = 5 * 224**2
 
 # The relative distance at which an even picture is no longer trusted to be what the layer has seen. Beside texture it is
 # above 0.5, in skies and on walls below 0.1.
@@ -63,7 +63,7 @@ def even_parts(network: Network, references: dict[str, Tensor], size: tuple[int,
         return {}
     palette = torch.tensor(list(itertools.product(torch.linspace(0, 1, LEVELS).tolist(), repeat=network.channels)))
     tried: dict[str, list[Tensor]] = {layer: [] for layer in maps}
-    for batch in palette.split(BATCH):
+    for batch in palette.split(max(1, PASS // (size[0] * size[1]))):
         for layer, features in network.capture(_even_pictures(batch, size), [*maps]).items():
             tried[layer].append(_patches((features - maps[layer]).square().sum(1)))
     parts = {}
@@ -106,7 +106,7 @@ def _fit(network: Network, layer: str, reference: Tensor, colour: Tensor, size: 
     gram = _patches(torch.einsum("ikhw,jkhw->ijhw", slopes, slopes).flatten(0, 1)).unflatten(0, (channels, channels))
     slope = _patches(torch.einsum("ikhw,khw->ihw", slopes, missing))
     gram, slope = gram.permute(2, 3, 0, 1), slope.permute(1, 2, 0)
-    steady = 1e-3 * gram.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=torch.finfo(gram.dtype).tiny)
+    steady = (1e-3 * gram.diagonal(dim1=-2, dim2=-1).mean(-1)).clamp(min=torch.finfo(gram.dtype).tiny)
     change = torch.linalg.solve(gram + steady[..., None, None] * torch.eye(channels).to(gram), slope)
     start = colour.to(change)
     change = (start + change.clamp(-FURTHEST, FURTHEST)).clamp(0, 1) - start
