@@ -23,7 +23,7 @@ from lanterna.report.chapters import CHAPTERS
 from lanterna.report.how import command, command_for
 from lanterna.report.page import environment
 from lanterna.report.prose import LANGUAGES, PIECES
-from lanterna.report.tour import Tour
+from lanterna.report.tour import SIDE, Tour
 from lanterna.techniques.manifold import ManifoldRecipe
 
 QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2}
@@ -152,7 +152,7 @@ def test_of_noise_a_code_may_bring_back_its_share_of_the_pixels(
     grey = torch.full((2, 1, 28, 28), 0.5)
     kinds = tuple(Kind(name, grey, grey, value) for name, value in (("mnist_5k", 0.2), ("shuffled", 0.96), ("noise", error)))
     sizes = tuple(Size(code, grey, 0.01, 0.02) for code in (2, 8, 32))
-    made = Quick(AutoencodeRecipe(code=(2, 8, 32)), grey, sizes, grey, 0.05, kinds, 4000, True)
+    made = Quick(AutoencodeRecipe(code=(2, 8, 32)), grey, sizes, grey, 0.05, kinds, 32, 4, 4000, True)
     monkeypatch.setattr("lanterna.report.chapters.autoencode.quick", lambda *_: made)
     monkeypatch.setenv("LANTERNA_CACHE", str(tmp_path))
     chapter = tour(TourRecipe(picture="coffee", chapters=("autoencode",)), tiny.make(), tmp_path).chapters[0]
@@ -267,8 +267,9 @@ def test_kept_chapters_do_not_grow_without_end(tmp_path: Path, monkeypatch: pyte
 def test_quick_and_full_are_short_for_flags(lanterna) -> None:
     flags = ["--network", "python:tiny:make", "--chapters", "layers", "--json", "--quiet"]
     plain, quick, full = (json.loads(lanterna("tour", *flags, *more).out)["recipe"] for more in ([], ["--quick"], ["--full"]))
-    for name in ("seconds", "depths", "units", "size"):
+    for name in ("seconds", "depths", "units"):
         assert quick[name] < plain[name] < full[name]
+    assert quick["size"] < SIDE < full["size"] and plain["size"] is None
     own = json.loads(lanterna("tour", *flags, "--quick", "--depths", "9").out)["recipe"]
     assert own["depths"] == 9 and own["seconds"] == quick["seconds"]
     both = lanterna("tour", *flags, "--quick", "--full")

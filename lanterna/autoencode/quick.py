@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lanterna.autoencode.experiments.regular import kinds_of, net_of
+from lanterna.autoencode.experiments.regular import kinds_of, net_of, trained_for
 from lanterna.autoencode.pictures import Split, mean_picture_mse, open_split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.workshop import Workshop
@@ -45,7 +45,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Quick:
-    """Both figures: `sizes` for one set of `originals`, and `kinds`. `pca` is the largest code's, `mean_mse` no code's."""
+    """Both figures: `sizes` for one set of `originals`, and `kinds`. `pca` is the largest code's, `mean_mse` no code's.
+
+    The nets of `kinds` have `kinds_code` numbers and passed `kinds_epochs` times over their pictures.
+    """
 
     recipe: AutoencodeRecipe
     originals: Tensor
@@ -53,6 +56,8 @@ class Quick:
     pca: Tensor
     mean_mse: float
     kinds: tuple[Kind, ...]
+    kinds_code: int
+    kinds_epochs: int
     pictures: int
     from_cache: bool
 
@@ -82,7 +87,9 @@ def quick(seed: int, steps: int | None, on_event: Listener) -> Quick:
         net = net_of(shop, name, train, test)
         kinds.append(Kind(name, test[shown], net.project(test[shown]), net.mse(test) / mean_picture_mse(train, test)))
     pca = shop.pca(CODES[-1]).project(originals).clamp(0, 1)
-    return Quick(recipe, originals, tuple(sizes), pca, split.mean_mse, tuple(kinds), len(split.train), from_cache)
+    return Quick(
+        recipe, originals, tuple(sizes), pca, split.mean_mse, tuple(kinds), *trained_for(shop), len(split.train), from_cache
+    )
 
 
 def _one_of_each(split: Split) -> list[int]:

@@ -1,6 +1,7 @@
 """Pages: HTML from templates, pictures inside it, written whole or not at all."""
 
 import base64
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,9 @@ from lanterna.files import replace_file
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
+# Columns of a row of pictures: more are too small to look at, fewer are larger than there is detail.
+_ACROSS, _FEWEST = 6, 4
+
 
 @cache
 def environment() -> jinja2.Environment:
@@ -29,8 +33,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"picture": picture_data, "both": both}
-    made.filters |= {"pct": _percent, "num": _number}
+    made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
+    made.filters |= {"pct": _percent, "num": _number, "count": _count}
     return made
 
 
@@ -40,6 +44,17 @@ def _percent(share: float, digits: int = 0) -> str:
 
 def _number(value: float, form: str = ".2f") -> str:
     return format(value, form).replace("-", "\u2212")
+
+
+def _count(value: int) -> str:
+    """Thousands apart by a narrow space, which is right in every language."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _columns(count: int) -> int:
+    """For so many pictures: at most six beside each other, and no row with a single one."""
+    rows = math.ceil(count / _ACROSS)
+    return max(math.ceil(count / max(rows, 1)), _FEWEST)
 
 
 def render(template: str, **values: Any) -> Markup:

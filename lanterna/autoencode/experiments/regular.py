@@ -16,7 +16,7 @@ from lanterna.autoencode.pictures import mean_picture_mse, noise
 from lanterna.autoencode.workshop import Workshop
 from lanterna.manifold.stimuli import pixel_shuffled
 
-__all__ = ["entropies", "kinds_of", "make", "net_of"]
+__all__ = ["entropies", "kinds_of", "make", "net_of", "trained_for"]
 
 
 def entropies(pictures: Tensor) -> dict[str, float]:
@@ -49,16 +49,21 @@ def kinds_of(shop: Workshop) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
+def trained_for(shop: Workshop) -> tuple[int, int]:
+    """The numbers of the code, and the epochs, of the nets that learn one of the kinds."""
+    return middle_code(shop), max(shop.recipe.epochs // 3, 1)
+
+
 def net_of(shop: Workshop, name: str, train: Tensor, test: Tensor) -> Autoencoder:
     """The net that learned one of the kinds, a third as long as those of the data."""
-    epochs, code = max(shop.recipe.epochs // 3, 1), middle_code(shop)
+    code, epochs = trained_for(shop)
     augmented = name == shop.split.name
     return shop.model(code, train_on=train, judged_on=test, epochs=epochs, augmented=augmented, name=name)
 
 
 def make(shop: Workshop) -> Part:
     """Held-out error over variance, beside how many bytes the pictures hold."""
-    code, epochs = middle_code(shop), max(shop.recipe.epochs // 3, 1)
+    code, epochs = trained_for(shop)
     lines: list[dict[str, Any]] = []
     rows: list[tuple[str, Tensor]] = []
     for name, (train, test) in kinds_of(shop).items():

@@ -39,7 +39,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return None
     better = [size.code for size in made.sizes if size.mse < size.pca_mse]
     noise = made.kinds[-1]
-    dull = noise.error >= 1 - CODES[-1] / made.originals[0].numel() - _CHANCE
+    dull = noise.error >= 1 - made.kinds_code / made.originals[0].numel() - _CHANCE
     values = {"made": made, "better": better, "noise": noise, "data": made.kinds[0]}
     recipe = made.recipe
     said = command(

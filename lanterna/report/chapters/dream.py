@@ -10,6 +10,7 @@ from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.how import command, how
+from lanterna.report.pace import affordable_side
 from lanterna.report.page import render
 from lanterna.techniques.dream import Dream, DreamRecipe, run
 from lanterna.techniques.wishes import default_layers
@@ -17,6 +18,9 @@ from lanterna.techniques.wishes import default_layers
 __all__ = ["KIND"]
 
 DEPTHS = 5
+# The dreams are so many times larger than the layers' pictures, for there is more to be seen in them, unless a picture's
+# pass takes more operations than that, or the reader is in a hurry.
+_LARGER, _OPERATIONS = 2, 1.6e10
 STRENGTHS = (0.5, 1.0, 2.0)
 # The strip, a grid of three layers by three strengths whose middle column the strip has, and two controls.
 _OCTAVES = 2
@@ -26,14 +30,21 @@ _CONTROLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-def _dream(context: Context, series: Series, weight: float, layer: str, strength: float = 1.0, **fields: Any) -> Dream:
-    size = "x".join(str(side) for side in context.small.shape[2:])
+def _side(context: Context, layers: Sequence[str]) -> int:
+    if context.hurried:
+        return context.side
+    return affordable_side(context.network, layers[-1:], _LARGER * context.side, _OPERATIONS)
+
+
+def _dream(
+    context: Context, series: Series, weight: float, side: int, layer: str, strength: float = 1.0, **fields: Any
+) -> Dream:
     steps = 10 if context.recipe.steps is None else context.recipe.steps
     recipe = DreamRecipe.model_validate(
         {
             "picture": context.recipe.picture,
             "layers": (layer,),
-            "size": size,
+            "size": f"{side}x{side}",
             "octaves": _OCTAVES,
             "steps": round(steps * strength),
             "seed": context.recipe.seed,
@@ -75,6 +86,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if not layers_through_depth(network, 1):
         return left_out(KIND.name, "no_maps", network=network.name)
     layers, best = _depths(network, DEPTHS), default_layers(network)[0]
+    side = _side(context, layers)
     rows = [] if context.hurried else sorted({layers[0], layers[len(layers) // 2], best}, key=layers.index)
     weight = context.seconds / (len(layers) + 2 * len(rows) + 2)
     strip: list[dict[str, Any]] = []
@@ -83,21 +95,21 @@ def _make(context: Context, series: Series) -> Chapter | None:
     try:
         for layer in layers:
             if not series.stopped:
-                strip.append(_shown(_dream(context, series, weight, layer), layer))
+                strip.append(_shown(_dream(context, series, weight, side, layer), layer))
         for title, italian, fields in _CONTROLS:
             if not series.stopped:
-                controls.append(_shown(_dream(context, series, weight, best, **fields), title, italian))
+                controls.append(_shown(_dream(context, series, weight, side, best, **fields), title, italian))
         for layer in rows:
             for strength in STRENGTHS:
                 if strength == 1.0:
                     grid += [entry for entry in strip if entry["layer"] == layer][:1]
                 elif not series.stopped:
-                    made = _dream(context, series, weight, layer, strength)
+                    made = _dream(context, series, weight, side, layer, strength)
                     grid.append(_shown(made, f"{strength:g} × steps", f"{strength:g} × i passi"))
     except InputError:
         # A picture of this chapter's small size holds no two octaves for a network with long strides.
         if not strip:
-            return left_out(KIND.name, "too_small", network=network.name, side=context.side)
+            return left_out(KIND.name, "too_small", network=network.name, side=side)
     if not strip:
         return None
     whole = next((entry for entry in strip if entry["layer"] == best), strip[-1])
@@ -110,7 +122,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "highest": max(entry["factor"] for entry in strip),
         "whole": whole,
     }
-    figure = render("dream.html", grid=grid, start=strip[0]["dream"].start, **values)
+    figure = render("dream.html", grid=grid, across=len(STRENGTHS), start=strip[0]["dream"].start, **values)
     asked = whole["dream"].recipe
     said = command(
         "dream", network.source, recipe.picture, layer=asked.layers, size=asked.size, octaves=asked.octaves,

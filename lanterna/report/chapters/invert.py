@@ -1,7 +1,7 @@
 """What each layer keeps of the picture: recreations by depth, with their error, and two controls."""
 
-import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,13 +9,14 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
+from lanterna.events import Listener
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
-from lanterna.report.how import command, how
+from lanterna.report.how import How, command, how
 from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.inversion import Inversion, Recreation
@@ -24,9 +25,8 @@ from lanterna.techniques.likeness import psnr, ssim
 
 __all__ = ["KIND", "spearman"]
 
+# Pictures of the layer of which many are shown to be the same.
 SAMPLES = 3
-# The samples, the untrained copy and the other picture's code: pictures optimised for each layer.
-_RUNS = SAMPLES + 2
 _LEAST_STEPS, _MOST_STEPS = 30, 200
 # In fewer steps than this the Fourier canvas comes further than plain pixels do, in error and to the eye.
 _FEW_STEPS = 300
@@ -59,18 +59,26 @@ def _steps(context: Context, layers: Sequence[str]) -> int:
     if context.recipe.steps is not None:
         return context.recipe.steps
     probe = InvertRecipe(
-        layers=(layers[-1],), picture=context.recipe.picture, size=str(context.side), samples=1, steps=3, judge="none"
-    )
-    # Half of the deepest layer's cost is about the mean over the layers.
-    cost = step_cost(lambda listen: run(probe, context.network, listen)) / 2 * len(layers) * _RUNS
+        layers=(layers[-1],), picture=context.recipe.picture, size=str(context.side), samples=1, steps=3, judge="none",
+        prior="fourier",
+    )  # fmt: skip
+    cost = step_cost(lambda listen: run(probe, context.network, listen)) * sum(_weights(len(layers)))
     return fitting(context.seconds, cost, _LEAST_STEPS, _MOST_STEPS)
 
 
+def _weights(layers: int) -> tuple[float, float, float, float]:
+    """What the four runs take, in pictures of the deepest layer, half of whose cost is about the mean over the layers.
+
+    From every layer by the network and by the untrained copy, several from a deep one, another photograph from two.
+    """
+    return layers / 2, layers / 2, SAMPLES, 1.5
+
+
 def _plot(made: Sequence[Recreation], blank: Inversion | None, original: Tensor) -> dict[str, Any]:
-    """Of each layer the place in the plot, its lowest, mean and highest pixel error, and the untrained copy's."""
-    errors = [[_pixel_error(value) for value in one.psnr] for one in made]
+    """Of each layer the place in the plot, its pixel error, and the untrained copy's."""
+    errors = [_pixel_error(one.psnr[0]) for one in made]
     control = [_pixel_error(psnr(one.pictures, original)[0]) for one in blank.recreations] if blank else []
-    top = max([max(values) for values in errors] + control) or 1.0
+    top = max(errors + control) or 1.0
 
     def up(value: float) -> float:
         return _HEIGHT * (1 - 0.92 * value / top)
@@ -79,13 +87,11 @@ def _plot(made: Sequence[Recreation], blank: Inversion | None, original: Tensor)
         {
             "layer": one.layer,
             "x": _WIDTH * (i + 0.5) / len(made),
-            "low": up(min(values)),
-            "mean": up(statistics.mean(values)),
-            "high": up(max(values)),
-            "error": statistics.mean(values),
+            "y": up(error),
+            "error": error,
             "blank": up(control[i]) if i < len(control) else None,
         }
-        for i, (one, values) in enumerate(zip(made, errors, strict=True))
+        for i, (one, error) in enumerate(zip(made, errors, strict=True))
     ]
     return {"points": points, "top": top, "top_at": up(top), "width": _WIDTH, "height": _HEIGHT}
 
@@ -112,26 +118,68 @@ def _numbers(one: Recreation) -> dict[str, Any]:
     }
 
 
-def _control(recipe: InvertRecipe, network: Network, series: Series, weight: float) -> Inversion | None:
-    """A control that fails, as an untrained network that gives no finite numbers may, is left out."""
+@dataclass(frozen=True)
+class _Made:
+    """What the chapter shows: from each layer, several from a `deep` one, and the controls, None where they failed."""
+
+    recipe: InvertRecipe
+    each: Inversion
+    deep: Recreation
+    several: Inversion | None
+    blank: Inversion | None
+    elsewhere: Inversion | None
+
+
+def _control(recipe: InvertRecipe, network: Network, listener: Listener) -> Inversion | None:
+    """A run without which there is a chapter: one that fails, as an untrained network may that gives no finite numbers."""
     try:
-        return run(recipe, network, series.part(weight))
+        return run(recipe, network, listener)
     except LanternaError:
         return None
 
 
-def _deepest(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _runs(context: Context, series: Series, layers: Sequence[str], steps: int) -> _Made | None:
+    """All runs of the chapter; None where the reader asked to stop before the first layer was done."""
+    weights = _weights(len(layers))
+    parts = [series.part(context.seconds * weight / sum(weights)) for weight in weights]
+    recipe = InvertRecipe(
+        layers=tuple(layers), picture=context.recipe.picture, size=str(context.side), samples=1, steps=steps,
+        seed=context.recipe.seed, prior="fourier" if steps < _FEW_STEPS else "tv",
+    )  # fmt: skip
+    each = run(recipe, context.network, parts[0])
+    if not each.recreations:
+        return None
+    blank = several = elsewhere = None
+    deep = _deepest(each.recreations)
+    quiet = recipe.model_copy(update={"judge": "none"})
+    if not series.stopped:
+        blank = _control(quiet, untrained(context.network, recipe.seed), parts[1])
+    if not series.stopped:
+        several = run(recipe.model_copy(update={"layers": (deep.layer,), "samples": SAMPLES}), context.network, parts[2])
+    if not series.stopped:
+        two = tuple(dict.fromkeys((layers[0], deep.layer)))
+        other = quiet.model_copy(update={"layers": two, "picture": _other(recipe.picture)})
+        elsewhere = _control(other, context.network, parts[3])
+    # Without the several, as where the reader asked to stop, the one has no distances to tell.
+    deep = several.recreations[0] if several and several.recreations else deep
+    return _Made(recipe, each, deep, several, blank, elsewhere)
+
+
+def _reached(one: Recreation) -> bool:
+    return one.feature_error[0] < _REACHED
+
+
+def _deepest(made: Sequence[Recreation]) -> Recreation:
     """The deepest layer whose features were reached: of the others the pictures show how few the steps were."""
-    return [row for row in rows if row["reached"]][-1] if any(row["reached"] for row in rows) else rows[0]
+    return next((one for one in reversed(made) if _reached(one)), made[0])
 
 
-def _verdict(rows: Sequence[dict[str, Any]], correlation: float | None) -> dict[str, bool | None]:
+def _verdict(made: _Made, other: dict[str, Any] | None, correlation: float | None) -> dict[str, bool | None]:
     """The three claims of the chapter: recreated from shallow layers, many pictures are the same, deeper is harder."""
-    first, deep = rows[0], _deepest(rows)
-    spread, apart = deep["numbers"]["pixel_distance"], deep["numbers"]["feature_distance"]
+    spread, apart = made.deep.pixel_distance, made.deep.feature_distance
     return {
-        "recreated": None if first["other"] is None else first["decibels"] > first["other"]["decibels"],
-        "many": None if spread is None else spread > 0 and apart < deep["numbers"]["real_feature_distance"],
+        "recreated": None if other is None else made.each.recreations[0].psnr[0] > other["decibels"],
+        "many": None if spread is None or apart is None else spread > 0 and apart < made.deep.real_feature_distance,
         "harder": None if correlation is None else correlation > 0.5,
     }
 
@@ -144,97 +192,89 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if not layers:
         return left_out(KIND.name, "no_maps", network=network.name)
     steps = _steps(context, layers)
-    chosen = InvertRecipe(
-        layers=tuple(layers), picture=recipe.picture, size=str(context.side), samples=SAMPLES, steps=steps, seed=recipe.seed,
-        prior="fourier" if steps < _FEW_STEPS else "tv",
-    )  # fmt: skip
-    part = context.seconds / _RUNS
-    made = run(chosen, network, series.part(part * SAMPLES))
-    if not made.recreations:
+    made = _runs(context, series, layers, steps)
+    if made is None:
         return None
-    single = chosen.model_copy(update={"samples": 1, "judge": "none"})
-    other = _other(recipe.picture)
-    blank = elsewhere = None
-    if not series.stopped:
-        blank = _control(single, untrained(network, recipe.seed), series, part)
-    if not series.stopped:
-        elsewhere = _control(single.model_copy(update={"picture": other}), network, series, part)
-    errors = [statistics.mean(_pixel_error(value) for value in one.psnr) for one in made.recreations]
+    original = made.each.original
+    errors = [_pixel_error(one.psnr[0]) for one in made.each.recreations]
     correlation = spearman(range(len(errors)), errors)
-    blank_numbers = _control_numbers(blank, made)
-    blank_errors = [_pixel_error(one["decibels"]) for one in blank_numbers]
+    blanks, others = _beside(made.blank, original), _beside(made.elsewhere, original)
+    blank_errors = [_pixel_error(one["decibels"]) for one in blanks.values()]
     rows: list[dict[str, Any]] = [
         {
             "layer": one.layer,
-            "numbers": _numbers(one),
-            "pictures": list(one.pictures),
-            "error": statistics.mean(one.feature_error),
-            "reached": statistics.mean(one.feature_error) < _REACHED,
-            "decibels": statistics.mean(one.psnr),
-            "ssim": statistics.mean(one.ssim),
-            "blank": None if blank is None else _beside(blank, i, made),
-            "other": None if elsewhere is None else _beside(elsewhere, i, made),
+            "picture": one.pictures[0],
+            "error": one.feature_error[0],
+            "reached": _reached(one),
+            "decibels": one.psnr[0],
+            "ssim": one.ssim[0],
+            "blank": blanks.get(one.layer),
+            "other": others.get(one.layer),
         }
-        for i, one in enumerate(made.recreations)
+        for one in made.each.recreations
     ]
     reached = [error for error, row in zip(errors, rows, strict=True) if row["reached"]]
-    claims = _verdict(rows, spearman(range(len(reached)), reached) if len(reached) > 2 else None)
+    claims = _verdict(made, rows[0]["other"], spearman(range(len(reached)), reached) if len(reached) > 2 else None)
     values = {
         "picture": recipe.picture,
         "rows": rows,
-        "deep": _deepest(rows),
+        "deep": made.deep,
         "unreached": [row["layer"] for row in rows if not row["reached"]],
         "steps": steps,
-        "other": other,
-        "judge": made.judge,
+        "other": _other(recipe.picture),
+        "judge": made.each.judge,
         "correlation": correlation,
         "blank_correlation": spearman(range(len(blank_errors)), blank_errors),
         "better_blank": sum(row["blank"] is not None and row["blank"]["decibels"] > row["decibels"] for row in rows),
         "claims": claims,
     }
-    figure = render("invert.html", original=made.original, plot=_plot(made.recreations, blank, made.original), **values)
+    figure = render("invert.html", original=original, plot=_plot(made.each.recreations, made.blank, original), **values)
     numbers = {
         "steps": steps,
         "spearman": correlation,
-        "layers": [_numbers(one) for one in made.recreations],
-        "untrained": blank_numbers,
-        "other_picture": _control_numbers(elsewhere, made),
+        "layers": [_numbers(one) for one in made.each.recreations],
+        "several": _numbers(made.deep),
+        "untrained": _without_pictures(blanks),
+        "other_picture": _without_pictures(others),
         "claims": claims,
     }
-    said = command(
-        "invert", network.source, *layers, picture=recipe.picture, samples=SAMPLES, steps=steps, size=chosen.size,
-        seed=recipe.seed, arch=context.arch, prior=None if chosen.prior == "tv" else chosen.prior,
-    )  # fmt: skip
     known = [found for found in claims.values() if found is not None]
     return framed(
         KIND.name,
         figure,
         values=values,
         holds=all(known) if known else None,
-        how=[how(chosen, run, network, context.arch, said)],
+        how=[_how(one.recipe, context) for one in (made.each, made.several) if one],
         papers=(papers.MAHENDRAN, papers.HE),
         numbers=numbers,
         random=context.random,
     )
 
 
-def _beside(control: Inversion, index: int, made: Inversion) -> dict[str, Any] | None:
-    """A control's picture of one layer, compared with the reader's photograph."""
-    if index >= len(control.recreations):
-        return None
-    one = control.recreations[index]
+def _how(recipe: InvertRecipe, context: Context) -> How:
+    said = command(
+        "invert", context.network.source, *recipe.layers, picture=recipe.picture, samples=recipe.samples, steps=recipe.steps,
+        size=recipe.size, seed=recipe.seed, arch=context.arch, prior=None if recipe.prior == "tv" else recipe.prior,
+    )  # fmt: skip
+    return how(recipe, run, context.network, context.arch, said)
+
+
+def _beside(control: Inversion | None, original: Tensor) -> dict[str, dict[str, Any]]:
+    """A control's picture of each layer, compared with the reader's photograph."""
     return {
-        "picture": one.pictures[0],
-        "error": one.feature_error[0],
-        "decibels": psnr(one.pictures, made.original)[0],
-        "ssim": ssim(one.pictures, made.original)[0],
+        one.layer: {
+            "layer": one.layer,
+            "picture": one.pictures[0],
+            "error": one.feature_error[0],
+            "decibels": psnr(one.pictures, original)[0],
+            "ssim": ssim(one.pictures, original)[0],
+        }
+        for one in (control.recreations if control else ())
     }
 
 
-def _control_numbers(control: Inversion | None, made: Inversion) -> list[dict[str, Any]]:
-    """What the page says of a control, layer by layer."""
-    found = [_beside(control, index, made) for index in range(len(control.recreations))] if control else []
-    return [{key: value for key, value in one.items() if key != "picture"} for one in found if one is not None]
+def _without_pictures(control: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in one.items() if key != "picture"} for one in control.values()]
 
 
-KIND = ChapterKind("invert", 3, 2.0, _make)
+KIND = ChapterKind("invert", 3, 3.0, _make)

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import LanternaError
-from lanterna.moments import DISTANCES
 from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.how import command, how
-from lanterna.report.pace import fitting, step_cost
+from lanterna.report.pace import affordable_side, fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.style_layers import default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
@@ -25,13 +24,17 @@ from lanterna.techniques.stylize import run
 
 __all__ = ["KIND", "gram_picture"]
 
-STYLE, SIDE = "coffee", 128
+STYLE = "coffee"
+# The longer side: less where a picture's pass takes more operations than that, or the reader is in a hurry.
+SIDE, LEAST_SIDE, _OPERATIONS = 192, 128, 1.05e10
 # Below this many steps content alone is still more noise than picture.
 LEAST_STEPS, MOST_STEPS = 60, 150
+# Of the layer whose correlations are shown.
+_MAPS = 64
 # (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one. From
 # noise, content alone needs more smoothness than beside a style, which brings its own: else it is grain in all colours.
 _FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "tv_weight": 0.05, "init": "noise"}),
+    ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "tv_weight": 0.3, "init": "noise"}),
     ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
     ("both", "entrambi", {}),
     ("both, Gram scrambled", "entrambi, Gram rimescolata", {"scramble": True, "statistic": "gram"}),
@@ -39,26 +42,48 @@ _FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 @torch.no_grad()
-def _gram_distance(network: Network, picture: Tensor, style: Tensor, layers: Sequence[str]) -> float:
-    """How far the picture's Gram matrices are from the style's, over all layers: 0 is the same, 1 no features at all."""
+def _pair_distance(network: Network, picture: Tensor, style: Tensor, layers: Sequence[str]) -> float:
+    """How far the covariances of pairs of maps are from the style's, over all layers: 0 is the same, 1 no pairs at all.
+
+    What a map has by itself, on the diagonal, is left out: the scrambled control keeps it, and it is most of a Gram matrix.
+    """
     reader = adapted(network)
     found, target = (moments_of(reader, one, layers, None) for one in (picture, style))
-    return statistics.mean(float(DISTANCES["gram"](found[layer], target[layer])) for layer in layers)
+    distances = []
+    for layer in layers:
+        wanted = _pairs(target[layer].covariance)
+        miss = _pairs(found[layer].covariance) - wanted
+        distances.append(float(miss.square().sum() / wanted.square().sum().clamp(min=1e-24)))
+    return statistics.mean(distances)
 
 
-def gram_picture(network: Network, picture: Tensor, layer: str, channels: int = 64) -> Tensor:
-    """The correlations of the first `channels` maps of a layer as a picture (1, 3, c, c): white 1, grey 0, black -1."""
+def _pairs(matrix: Tensor) -> Tensor:
+    return matrix - torch.diag(matrix.diagonal())
+
+
+def gram_picture(network: Network, picture: Tensor, layer: str, channels: Tensor) -> Tensor:
+    """The correlations of the `channels` maps of a layer as a picture (1, 3, c, c): white 1, grey 0, black -1."""
     found = moments_of(network, picture, [layer], None)[layer]
     deviation = found.variance.clamp(min=1e-12).sqrt()
-    correlation = (found.covariance / torch.outer(deviation, deviation))[:channels, :channels]
+    correlation = (found.covariance / torch.outer(deviation, deviation))[channels][:, channels]
     return (correlation.clamp(-1, 1) / 2 + 0.5)[None, None].expand(1, 3, -1, -1).float()
 
 
-def _steps(context: Context, runs: int) -> int:
+def _liveliest(network: Network, style: Tensor, layer: str) -> Tensor:
+    """The maps of a layer that vary most over the style's picture, in their order: those that are off correlate with none."""
+    variance = moments_of(network, style, [layer], None)[layer].variance
+    return variance.topk(min(_MAPS, len(variance))).indices.sort().values
+
+
+def _side(context: Context, layers: Sequence[str]) -> int:
+    return LEAST_SIDE if context.hurried else affordable_side(context.network, layers[-1:], SIDE, _OPERATIONS)
+
+
+def _steps(context: Context, runs: int, side: int) -> int:
     """How many steps of each run fit into the chapter's seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
-    probe = StylizeRecipe(content=context.recipe.picture, styles=(STYLE,), size=str(SIDE), steps=4)
+    probe = StylizeRecipe(content=context.recipe.picture, styles=(STYLE,), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
     return fitting(context.seconds / runs, cost, LEAST_STEPS, MOST_STEPS)
 
@@ -67,7 +92,8 @@ def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[st
     """The four, then, unless in a hurry, style alone with more and more layers."""
     if hurried:
         return list(_FOUR)
-    more = [tuple(layers[: i + 1]) for i in range(len(layers))]
+    # With all of them it is style only again.
+    more = [tuple(layers[: i + 1]) for i in range(len(layers) - 1)]
     return [
         *_FOUR,
         *(
@@ -84,28 +110,30 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     try:
         layers = default_layers(network).style
-        network.check_size((SIDE, SIDE), layers)
+        network.check_size((LEAST_SIDE, LEAST_SIDE), layers)
     except LanternaError:
-        return left_out(KIND.name, "too_small", network=network.name, side=SIDE)
+        return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
+    side = _side(context, layers)
     plans = _plans(layers, context.hurried)
-    steps = _steps(context, len(plans))
+    steps = _steps(context, len(plans), side)
     shown: list[dict[str, Any]] = []
-    style = pictures_io.load(STYLE, size=SIDE)
+    style = pictures_io.load(STYLE, size=side)
     for english, italian, fields in plans:
         if series.stopped:
             break
         asked = StylizeRecipe.model_validate(
-            {"content": recipe.picture, "styles": (STYLE,), "size": str(SIDE), "steps": steps, "seed": recipe.seed, **fields}
+            {"content": recipe.picture, "styles": (STYLE,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
         )
         result = run(asked, network, series.part(context.seconds / len(plans)))
-        distance = _gram_distance(network, result.picture, style, layers)
+        distance = _pair_distance(network, result.picture, style, layers)
         shown.append({"title": english, "italian": italian, "result": result, "distance": distance})
     if len(shown) < len(_FOUR):
         return None
-    content = pictures_io.load(recipe.picture, size=SIDE)
+    content = pictures_io.load(recipe.picture, size=side)
     gram_layer = layers[min(1, len(layers) - 1)]
+    maps = _liveliest(network, style, gram_layer)
     grams = [
-        {"title": english, "italian": italian, "picture": gram_picture(network, picture, gram_layer)}
+        {"title": english, "italian": italian, "picture": gram_picture(network, picture, gram_layer, maps)}
         for english, italian, picture in (
             ("the style", "lo stile", style),
             *((one["title"], one["italian"], one["result"].picture) for one in shown[1:4]),
@@ -116,7 +144,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "style_name": STYLE,
         "network": network.name,
         "plain": is_plain(network),
-        "photograph_distance": _gram_distance(network, content, style, layers),
+        "photograph_distance": _pair_distance(network, content, style, layers),
         "content_distance": shown[0]["distance"],
         "style_distance": shown[1]["distance"],
         "both_distance": shown[2]["distance"],
@@ -128,7 +156,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
     both = shown[2]["result"]
     said = command(
-        "stylize", recipe.picture, STYLE, size=SIDE, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
+        "stylize", recipe.picture, STYLE, size=side, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
     )
     return framed(
         KIND.name,
@@ -138,10 +166,10 @@ def _make(context: Context, series: Series) -> Chapter | None:
         how=[how(both.recipe, run, network, context.arch, said)],
         papers=(papers.GATYS_TEXTURE, papers.GATYS),
         numbers={
-            "photograph_gram_distance": values["photograph_distance"],
+            "photograph_pair_distance": values["photograph_distance"],
             "pictures": [
                 {"title": one["title"], "losses": one["result"].losses, "steps": list(one["result"].steps),
-                 "gram_distance": one["distance"]}
+                 "pair_distance": one["distance"]}
                 for one in shown
             ],
         },

@@ -18,9 +18,12 @@
       image.dataset.altEn ??= image.alt;
       image.alt = italian ? image.dataset.altIt : image.dataset.altEn;
     }
-    for (const button of all("[data-label-it][aria-label]")) {
-      button.setAttribute("aria-label", italian ? button.dataset.labelIt : button.dataset.labelEn);
+    for (const named of all("[data-label-it][aria-label]")) {
+      named.setAttribute("aria-label", italian ? named.dataset.labelIt : named.dataset.labelEn);
     }
+    const title = document.querySelector("title");
+    title.dataset.en ??= title.textContent;
+    title.textContent = italian ? title.dataset.it : title.dataset.en;
     document.dispatchEvent(new Event("language"));
   }
   const wished = memory.get("language") ?? (navigator.language.startsWith("it") ? "it" : "en");
