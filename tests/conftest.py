@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,10 +53,8 @@ def _scans(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """For networks so small that a second thread mostly waits, and all the more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with _single_thread():
+        yield
 
 
 @pytest.fixture
@@ -83,12 +82,20 @@ def lanterna(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def whole_tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     """A tour of everything, with as little of it as there can be, that keeps nothing in the user's cache."""
     folder = tmp_path_factory.mktemp("whole")
     few = {name: pictures.samples()[name] for name in ("coffee", "chelsea")}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, _single_thread():
         patch.setattr("lanterna.data.files.samples", lambda: few)
         patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
         patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")

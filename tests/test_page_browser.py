@@ -76,7 +76,7 @@ def test_the_language_is_switched(page: Any) -> None:
     english = first.get_attribute("alt")
     page.click("label[for=language-it]")
     assert title.inner_text() == "Che cosa vede tiny in chelsea"
-    assert page.evaluate("document.documentElement.lang") == "it"
+    assert page.evaluate("document.documentElement.lang") == "it" and page.title() == "Che cosa vede tiny in chelsea"
     assert first.get_attribute("alt") != english
     assert page.locator("main [lang=en]:visible").count() == 0 and page.locator("main [lang=it]:visible").count() > 50
     page.click("label[for=language-en]")
@@ -167,6 +167,11 @@ def test_arrows_go_from_chapter_to_chapter(page: Any) -> None:
         sync_api.expect(page.locator(".bar [aria-current]")).to_have_attribute("data-chapter", name)
     page.keyboard.press("ArrowLeft")
     sync_api.expect(page.locator(f"#{CHAPTERS[1]}")).to_be_focused()
+    # Where there is room, the bar says the chapter's name in the reader's language.
+    here = page.locator(".bar .here")
+    sync_api.expect(here).to_have_text(page.locator(f"#{CHAPTERS[1]} h2").inner_text(), use_inner_text=True)
+    page.click("label[for=language-it]")
+    sync_api.expect(here).to_have_text("Gli strati nascosti e i motivi che estraggono", use_inner_text=True)
 
 
 def test_the_bar_leads_to_every_chapter(page: Any) -> None:

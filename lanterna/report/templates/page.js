@@ -157,14 +157,22 @@
   // Chapters: the bar shows where one is, arrows go on.
   const chapters = all(".chapter");
   const links = new Map(all(".bar a[data-chapter]").map((link) => [link.dataset.chapter, link]));
+  const here = document.querySelector(".bar .here");
   let current = -1;
+  let height = 0;
   function mark() {
     const line = innerHeight / 3;
     current = chapters.findLastIndex((chapter) => chapter.getBoundingClientRect().top <= line);
     for (const link of links.values()) link.removeAttribute("aria-current");
     const link = current >= 0 && links.get(chapters[current].id);
     if (link) link.setAttribute("aria-current", "true");
+    here.innerHTML = link ? link.querySelector(".name").innerHTML : "";
+    height = current >= 0 ? chapters[current].getBoundingClientRect().top : 0;
   }
+  // Another language makes everything longer or shorter: the reader stays at the same chapter.
+  document.addEventListener("language", () => {
+    if (current >= 0) scrollBy({ top: chapters[current].getBoundingClientRect().top - height, behavior: "instant" });
+  });
   addEventListener("scroll", mark, { passive: true });
   mark();
 
