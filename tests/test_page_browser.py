@@ -1,20 +1,16 @@
 """The page of the tour in a real browser: nothing is asked of the network, every control works, nothing sticks out."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import chromium, needs_chromium
 from playwright import sync_api
 
 from lanterna.report.tour import Tour
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# A developer's machine may do without; where CI is set, the fixture `browser` fails instead.
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("no chromium on this machine: scripts/install_chromium.sh installs it", allow_module_level=True)
+pytestmark = needs_chromium
 
 # Phone, laptop, projector.
 WIDTHS = {360: 740, 1280: 800, 1920: 1080}
@@ -23,12 +19,8 @@ CHAPTERS = ("best_class", "units", "invert", "dream", "style", "fooled", "manifo
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    assert CHROMIUM is not None, "the page can't be tested without chromium: run scripts/install_chromium.sh"
-    with sync_api.sync_playwright() as playwright:
-        # As root, and in containers, there is no sandbox to be had; the only page it opens is ours.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browsing import chromium, needs_chromium
 
 import lanterna
 
@@ -43,6 +44,21 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
         assert not loads.search(html.read_text(encoding="utf-8")), html.name
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(\s*[\"']?(?:https?:)?//|@import", sheet.read_text(encoding="utf-8")), sheet.name
+
+
+@needs_chromium
+def test_the_search_works_from_disk(site: Path) -> None:
+    """Without a web server, and without asking another host."""
+    asked: list[str] = []
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "index.html").as_uri())
+        page.click(".md-search__input")
+        page.keyboard.type("octave")
+        page.locator('.md-search-result__link[href*="dream.html"]').first.click()
+        page.locator("h1", has_text="Dreams").wait_for()
+    assert asked and all(url.startswith(("file:", "data:", "about:")) for url in asked)
 
 
 def test_the_python_page_has_every_public_name(site: Path) -> None:
