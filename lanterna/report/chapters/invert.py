@@ -27,7 +27,7 @@ __all__ = ["KIND", "spearman"]
 
 # Pictures of the layer of which many are shown to be the same.
 SAMPLES = 3
-_LEAST_STEPS, _MOST_STEPS = 30, 200
+_LEAST_STEPS, _MOST_STEPS = 60, 200
 # In fewer steps than this the Fourier canvas comes further than plain pixels do, in error and to the eye.
 _FEW_STEPS = 300
 # A picture whose features are farther off than that was not recreated.
