@@ -113,6 +113,7 @@ BAD_INPUT: list[tuple[list[str], list[str]]] = [
     (["tour", "missing.png"], ["missing.png", "does not exist"]),
     (["tour", "--network", "efficientnet_lite9"], ["efficientnet_lite9", "efficientnet_lite0"]),
     (["tour", "--depths", "0"], ["--depths 0", "1"]),
+    (["tour", "my", "cat.jpg"], ["'cat.jpg' is more than", "quotes"]),
     (["tour", "--seconds", "0"], ["--seconds 0", "greater than 0"]),
     (["tour", "--steps", "-1"], ["--steps -1", "0"]),
     (["tour", "--out", "plain.png"], ["plain.png"]),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lanterna import STOP, InputError, LanternaError, Network, PictureError, Visualization, VisualizeRecipe, pictures
 from lanterna.events import Event, Stepped
-from lanterna.techniques.visualize import parse_size, run
+from lanterna.techniques.visualize import canvas_margin, parse_size, run
 
 LEVEL = 1 / 255
 NETWORK = tiny.network()
@@ -271,3 +271,9 @@ def test_priors_change_the_picture_as_they_say() -> None:
     plain = fast("conv2:1", canvas="pixels").pictures
     assert variation(fast("conv2:1", canvas="pixels", tv=20.0).pictures) < variation(plain)
     assert variation(fast("conv2:1", canvas="pixels", smooth=20.0).pictures) < variation(plain)
+
+
+def test_views_of_a_small_picture_are_moved_by_a_part_of_it() -> None:
+    """By the default shift two views of a digit of 28 px would have nothing in common."""
+    recipe = VisualizeRecipe(units=("0:0",), zoom=1.0)
+    assert canvas_margin(recipe, (100,), (28, 28)) < 14 < canvas_margin(recipe, (100,), (160, 160))

@@ -82,6 +82,13 @@ for _name, (_place, _summary) in COMMANDS.items():
     app.command(f"lanterna.cli.{_place}", name=_name, help=_summary)
 
 
+def _surplus(error: cyclopts.UnusedCliTokensError, verb: str) -> str:
+    """What was given beyond what the command takes: a name with a space in it, more often than not."""
+    words = error.unused_tokens or []
+    listed, are = ", ".join(map(repr, words)), "is" if len(words) == 1 else "are"
+    return f"{listed} {are} more than `{verb}` takes; a name with spaces needs quotes around it."
+
+
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 4 something is missing, 130 interrupted."""
     given = list(sys.argv[1:] if tokens is None else tokens)
@@ -96,7 +103,9 @@ def main(tokens: Sequence[str] | None = None) -> None:
         errors.print(f"lanterna: {error}", markup=False)
         sys.exit(error.exit_code)
     except cyclopts.CycloptsError as error:
-        told = " ".join([*str(error).split(), f"`{' '.join(['lanterna', *given[:1]])} --help` tells more"])
+        verb = " ".join(["lanterna", *given[:1]])
+        said = _surplus(error, verb) if isinstance(error, cyclopts.UnusedCliTokensError) else " ".join(str(error).split())
+        told = f"{said} `{verb} --help` tells more"
         errors.print(f"lanterna: {told}", markup=False)
         sys.exit(2)
     except OSError as error:

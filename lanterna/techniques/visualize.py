@@ -37,6 +37,10 @@ LEARNING_RATE: dict[CanvasName, float] = {"fourier": 0.02, "pixels": 0.05, "maco
 _LEAST_SHARE = 0.06
 
 
+# Of the shorter side: the default shift at 160 px.
+_SHIFT_SHARE = 0.15
+
+
 class VisualizeRecipe(Recipe):
     """All that decides the pictures; the same recipe gives the same bits on the same machine."""
 
@@ -64,7 +68,9 @@ class VisualizeRecipe(Recipe):
         Field(ge=0, le=4, description="how much the Fourier canvas prefers low frequencies [1.35; 1 from a picture]"),
     ] = None
     smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 3000.0
-    shift: Annotated[float, Field(ge=0, le=4096, description="how far views are moved, in pixels")] = 24.0
+    shift: Annotated[
+        float, Field(ge=0, le=4096, description="how far views are moved, in pixels; at most 0.15 of the side")
+    ] = 24.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 20.0
     zoom: Annotated[float, Field(ge=1, le=4, description="views are enlarged or reduced by up to this factor")] = 1.4
 
@@ -118,12 +124,14 @@ def _objective(
     return wanted
 
 
-def _shifts(recipe: VisualizeRecipe, fields: Sequence[int]) -> tuple[float, ...]:
+def _shifts(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> tuple[float, ...]:
     """How far views are moved for each unit, in pixels.
 
-    By no more than it sees: more teaches it nothing, and what lies near the border of the picture is in fewer views.
+    By no more than it sees: more teaches it nothing, and what lies near the border of the picture is in fewer views. Nor by
+    more than a share of the picture: else, on a digit of 28 px, no two views have anything in common but their mean.
     """
-    return tuple(min(recipe.shift, field) for field in fields)
+    most = min(recipe.shift, _SHIFT_SHARE * min(size))
+    return tuple(min(most, field) for field in fields)
 
 
 def canvas_margin(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> int:
@@ -131,7 +139,7 @@ def canvas_margin(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[in
 
     A little more than needed where that gives the Fourier transform sides with small prime factors, its fast ones.
     """
-    least = round(max(_shifts(recipe, fields))) + round(max(fields) * (recipe.zoom - 1) / 4)
+    least = round(max(_shifts(recipe, fields, size))) + round(max(fields) * (recipe.zoom - 1) / 4)
     if least == 0:
         return 0
     return min(range(least, least + 9), key=lambda margin: sum(_largest_factor(side + 2 * margin) for side in size))
@@ -267,4 +275,4 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
 
 def _jitter(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> Jitter:
     amount = _shares(fields, size)
-    return Jitter(_shifts(recipe, fields), (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=amount)
+    return Jitter(_shifts(recipe, fields, size), (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=amount)

@@ -1,19 +1,24 @@
 """How the network is fooled with the reader's own picture."""
 
+from itertools import product
+
 import torch
 
+from lanterna.networks.network import Network
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.how import command, how
 from lanterna.report.page import render
-from lanterna.techniques.fool import FoolRecipe, run
+from lanterna.techniques.fool import FoolRecipe, run, second_network
 from lanterna.techniques.fooled import TIMES
 
 __all__ = ["KIND"]
 
 # Classes from which on one of them is chosen to be seen.
 _ENOUGH = 3
+# How much of any value may be changed, in levels of 255: as little as fools it. Large networks fall at the first.
+_LEVELS = (2, 8, 32)
 
 
 def _far(context: Context) -> str | None:
@@ -28,6 +33,12 @@ def _far(context: Context) -> str | None:
     return str(int(ranking[len(ranking) // 2])) if len(ranking) >= _ENOUGH else None
 
 
+def _second(network: Network) -> str | None:
+    """None, the usual second network, where it has the same classes: else what it sees says nothing."""
+    second = second_network(None, network)
+    return None if second is not None and second.labels == network.labels else "none"
+
+
 def _make(context: Context, series: Series) -> Chapter | None:
     network = context.network
     if not context.predictions:
@@ -35,13 +46,17 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if network.channels not in (1, 3):
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     steps = {} if context.recipe.steps is None else {"steps": max(context.recipe.steps, 1)}
-    target = _far(context)
-    for wanted in (target, None) if target else (None,):
-        recipe = FoolRecipe(picture=context.recipe.picture, target=wanted, seed=context.recipe.seed, **steps)
-        made = run(recipe, network, series.part(context.seconds / 2))
+    wanted = list(dict.fromkeys((_far(context), None)))
+    weight = context.seconds / (len(_LEVELS) * len(wanted))
+    # Where that class is out of reach any other will do; where none is found, a larger change.
+    for level, target in product(_LEVELS, wanted):
+        recipe = FoolRecipe(
+            picture=context.recipe.picture, target=target, epsilon=f"{level}/255", seed=context.recipe.seed,
+            second=_second(network), **steps,
+        )  # fmt: skip
+        made = run(recipe, network, series.part(weight))
         if made.stopped:
             return None
-        # Where that class is out of reach, any other will do.
         if made.success:
             break
     values = {
@@ -50,9 +65,18 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "network": network.name,
         "times": TIMES,
         "aimed": made.recipe.target is not None,
+        "level": level,
     }
     said = command(
-        "fool", network.source, recipe.picture, target=recipe.target, steps=recipe.steps, seed=recipe.seed, arch=context.arch
+        "fool",
+        network.source,
+        recipe.picture,
+        target=recipe.target,
+        epsilon=recipe.epsilon,
+        second=recipe.second,
+        steps=recipe.steps,
+        seed=recipe.seed,
+        arch=context.arch,
     )
     return framed(
         KIND.name,

@@ -21,7 +21,7 @@ from lanterna.report.pace import fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.invert import InvertRecipe, run
-from lanterna.techniques.likeness import psnr, ssim
+from lanterna.techniques.likeness import load_judge, psnr, ssim
 
 __all__ = ["KIND", "spearman"]
 
@@ -144,7 +144,7 @@ def _runs(context: Context, series: Series, layers: Sequence[str], steps: int) -
     parts = [series.part(context.seconds * weight / sum(weights)) for weight in weights]
     recipe = InvertRecipe(
         layers=tuple(layers), picture=context.recipe.picture, size=str(context.side), samples=1, steps=steps,
-        seed=context.recipe.seed, prior="fourier" if steps < _FEW_STEPS else "tv",
+        seed=context.recipe.seed, judge=_judge(context.network), prior="fourier" if steps < _FEW_STEPS else "tv",
     )  # fmt: skip
     each = run(recipe, context.network, parts[0])
     if not each.recreations:
@@ -163,6 +163,12 @@ def _runs(context: Context, series: Series, layers: Sequence[str], steps: int) -
     # Without the several, as where the reader asked to stop, the one has no distances to tell.
     deep = several.recreations[0] if several and several.recreations else deep
     return _Made(recipe, each, deep, several, blank, elsewhere)
+
+
+def _judge(network: Network) -> str | None:
+    """None, the usual second network, unless it knows other classes: then it has no say."""
+    judge = load_judge(None, network)
+    return "none" if judge is not None and network.labels and judge.labels != network.labels else None
 
 
 def _reached(one: Recreation) -> bool:

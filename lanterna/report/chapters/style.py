@@ -24,7 +24,8 @@ from lanterna.techniques.stylize import run
 
 __all__ = ["KIND", "gram_picture"]
 
-STYLE = "coffee"
+# The second is for whoever brings the first.
+STYLES = ("coffee", "flower")
 # The longer side: less where a picture's pass takes more operations than that, or the reader is in a hurry.
 SIDE, LEAST_SIDE, _OPERATIONS = 192, 128, 1.05e10
 # Below this many steps content alone is still more noise than picture.
@@ -79,11 +80,15 @@ def _side(context: Context, layers: Sequence[str]) -> int:
     return LEAST_SIDE if context.hurried else affordable_side(context.network, layers[-1:], SIDE, _OPERATIONS)
 
 
+def _style(picture: str) -> str:
+    return next(name for name in STYLES if name != picture)
+
+
 def _steps(context: Context, runs: int, side: int) -> int:
     """How many steps of each run fit into the chapter's seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
-    probe = StylizeRecipe(content=context.recipe.picture, styles=(STYLE,), size=str(side), steps=4)
+    probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe.picture),), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
     return fitting(context.seconds / runs, cost, LEAST_STEPS, MOST_STEPS)
 
@@ -106,6 +111,8 @@ def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[st
 
 def _make(context: Context, series: Series) -> Chapter | None:
     network, recipe = context.network, context.recipe
+    if network.channels == 1:
+        return left_out(KIND.name, "grey", network=network.name)
     if network.channels != 3:
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
     try:
@@ -113,16 +120,16 @@ def _make(context: Context, series: Series) -> Chapter | None:
         network.check_size((LEAST_SIDE, LEAST_SIDE), layers)
     except LanternaError:
         return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
-    side = _side(context, layers)
+    side, named = _side(context, layers), _style(recipe.picture)
     plans = _plans(layers, context.hurried)
     steps = _steps(context, len(plans), side)
     shown: list[dict[str, Any]] = []
-    style = pictures_io.load(STYLE, size=side)
+    style = pictures_io.load(named, size=side)
     for english, italian, fields in plans:
         if series.stopped:
             break
         asked = StylizeRecipe.model_validate(
-            {"content": recipe.picture, "styles": (STYLE,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
+            {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
         )
         result = run(asked, network, series.part(context.seconds / len(plans)))
         distance = _pair_distance(network, result.picture, style, layers)
@@ -141,7 +148,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     ]
     values = {
         "picture": recipe.picture,
-        "style_name": STYLE,
+        "style_name": named,
         "network": network.name,
         "plain": is_plain(network),
         "photograph_distance": _pair_distance(network, content, style, layers),
@@ -156,7 +163,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
     both = shown[2]["result"]
     said = command(
-        "stylize", recipe.picture, STYLE, size=side, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
+        "stylize", recipe.picture, named, size=side, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
     )
     return framed(
         KIND.name,
