@@ -15,6 +15,7 @@ from lanterna.pictures import (
     load,
     read_recipe,
     save,
+    to_jpeg_bytes,
     to_png_bytes,
 )
 
@@ -175,3 +176,8 @@ def test_links_and_modes_are_as_with_any_file(tmp_path: Path) -> None:
     assert (tmp_path / "link.png").is_symlink()
     (tmp_path / "plain").touch()
     assert (tmp_path / "kept" / "real.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_noise_in_all_colours_fits_into_a_page() -> None:
+    noise = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(0))
+    assert to_jpeg_bytes(noise)[:2] == b"\xff\xd8"

@@ -116,7 +116,8 @@ def _encoded(picture: Tensor, kind: str, recipe: Mapping[str, object] | None, na
         elif kind == "JPEG":
             image.save(buffer, kind, quality=95, subsampling=0)
         elif kind == "JPEG for pages":
-            image.save(buffer, "JPEG", quality=90, subsampling=0, optimize=True)
+            # Without `optimize`: Pillow gives it a byte for each pixel, and what is noise in all colours needs more.
+            image.save(buffer, "JPEG", quality=90, subsampling=0)
         elif kind == "exact WEBP":
             image.save(buffer, "WEBP", lossless=True, quality=60)
         else:

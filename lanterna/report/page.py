@@ -80,5 +80,10 @@ def check_folder(out: str | Path) -> Path:
 
 
 def write_page(page: Path, text: str) -> None:
-    """Write `text` to `page`, whole or not at all. Raises OSError."""
-    replace_file(page, [text.encode()])
+    """Write `text` to `page`, whole or not at all. Raises PictureError where there is no space for it, or no right to."""
+    try:
+        replace_file(page, [text.encode()])
+    except OSError as error:
+        raise PictureError(
+            f"can't write the page {page}: {error.strerror or error}; give another --out: what was made is kept in the cache"
+        ) from error
