@@ -1,5 +1,6 @@
 """What each layer keeps of the picture: recreations by depth, with their error, and two controls."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from lanterna.techniques.likeness import load_judge, psnr, ssim
 
 __all__ = ["KIND", "spearman"]
 
-# Pictures of the layer of which many are shown to be the same.
+# Pictures of each layer: they show how far apart are those that are the same to it.
 SAMPLES = 3
 _LEAST_STEPS, _MOST_STEPS = 60, 200
 # In fewer steps than this the Fourier canvas comes further than plain pixels do, in error and to the eye.
@@ -66,19 +67,19 @@ def _steps(context: Context, layers: Sequence[str]) -> int:
     return fitting(context.seconds, cost, _LEAST_STEPS, _MOST_STEPS)
 
 
-def _weights(layers: int) -> tuple[float, float, float, float]:
-    """What the four runs take, in pictures of the deepest layer, half of whose cost is about the mean over the layers.
+def _weights(layers: int) -> tuple[float, float, float]:
+    """What the three runs take, in pictures of the deepest layer, half of whose cost is about the mean over the layers.
 
-    From every layer by the network and by the untrained copy, several from a deep one, another photograph from two.
+    Several from every layer by the network, one by the untrained copy, another photograph from two.
     """
-    return layers / 2, layers / 2, SAMPLES, 1.5
+    return SAMPLES * layers / 2, layers / 2, 1.5
 
 
 def _plot(made: Sequence[Recreation], blank: Inversion | None, original: Tensor) -> dict[str, Any]:
-    """Of each layer the place in the plot, its pixel error, and the untrained copy's."""
-    errors = [_pixel_error(one.psnr[0]) for one in made]
+    """Of each layer the place in the plot, its lowest, mean and highest pixel error, and the untrained copy's."""
+    errors = [[_pixel_error(value) for value in one.psnr] for one in made]
     control = [_pixel_error(psnr(one.pictures, original)[0]) for one in blank.recreations] if blank else []
-    top = max(errors + control) or 1.0
+    top = max([max(values) for values in errors] + control) or 1.0
 
     def up(value: float) -> float:
         return _HEIGHT * (1 - 0.92 * value / top)
@@ -87,11 +88,13 @@ def _plot(made: Sequence[Recreation], blank: Inversion | None, original: Tensor)
         {
             "layer": one.layer,
             "x": _WIDTH * (i + 0.5) / len(made),
-            "y": up(error),
-            "error": error,
+            "low": up(min(values)),
+            "mean": up(statistics.mean(values)),
+            "high": up(max(values)),
+            "error": statistics.mean(values),
             "blank": up(control[i]) if i < len(control) else None,
         }
-        for i, (one, error) in enumerate(zip(made, errors, strict=True))
+        for i, (one, values) in enumerate(zip(made, errors, strict=True))
     ]
     return {"points": points, "top": top, "top_at": up(top), "width": _WIDTH, "height": _HEIGHT}
 
@@ -120,12 +123,11 @@ def _numbers(one: Recreation) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Made:
-    """What the chapter shows: from each layer, several from a `deep` one, and the controls, None where they failed."""
+    """What the chapter shows: from each layer, from the `deep` one among them, and the controls, None where they failed."""
 
     recipe: InvertRecipe
     each: Inversion
     deep: Recreation
-    several: Inversion | None
     blank: Inversion | None
     elsewhere: Inversion | None
 
@@ -143,26 +145,22 @@ def _runs(context: Context, series: Series, layers: Sequence[str], steps: int) -
     weights = _weights(len(layers))
     parts = [series.part(context.seconds * weight / sum(weights)) for weight in weights]
     recipe = InvertRecipe(
-        layers=tuple(layers), picture=context.recipe.picture, size=str(context.side), samples=1, steps=steps,
+        layers=tuple(layers), picture=context.recipe.picture, size=str(context.side), samples=SAMPLES, steps=steps,
         seed=context.recipe.seed, judge=_judge(context.network), prior="fourier" if steps < _FEW_STEPS else "tv",
     )  # fmt: skip
     each = run(recipe, context.network, parts[0])
     if not each.recreations:
         return None
-    blank = several = elsewhere = None
+    blank = elsewhere = None
     deep = _deepest(each.recreations)
-    quiet = recipe.model_copy(update={"judge": "none"})
+    single = recipe.model_copy(update={"samples": 1, "judge": "none"})
     if not series.stopped:
-        blank = _control(quiet, untrained(context.network, recipe.seed), parts[1])
-    if not series.stopped:
-        several = run(recipe.model_copy(update={"layers": (deep.layer,), "samples": SAMPLES}), context.network, parts[2])
+        blank = _control(single, untrained(context.network, recipe.seed), parts[1])
     if not series.stopped:
         two = tuple(dict.fromkeys((layers[0], deep.layer)))
-        other = quiet.model_copy(update={"layers": two, "picture": _other(recipe.picture)})
-        elsewhere = _control(other, context.network, parts[3])
-    # Without the several, as where the reader asked to stop, the one has no distances to tell.
-    deep = several.recreations[0] if several and several.recreations else deep
-    return _Made(recipe, each, deep, several, blank, elsewhere)
+        other = single.model_copy(update={"layers": two, "picture": _other(recipe.picture)})
+        elsewhere = _control(other, context.network, parts[2])
+    return _Made(recipe, each, deep, blank, elsewhere)
 
 
 def _judge(network: Network) -> str | None:
@@ -172,7 +170,7 @@ def _judge(network: Network) -> str | None:
 
 
 def _reached(one: Recreation) -> bool:
-    return one.feature_error[0] < _REACHED
+    return statistics.mean(one.feature_error) < _REACHED
 
 
 def _deepest(made: Sequence[Recreation]) -> Recreation:
@@ -184,7 +182,7 @@ def _verdict(made: _Made, other: dict[str, Any] | None, correlation: float | Non
     """The three claims of the chapter: recreated from shallow layers, many pictures are the same, deeper is harder."""
     spread, apart = made.deep.pixel_distance, made.deep.feature_distance
     return {
-        "recreated": None if other is None else made.each.recreations[0].psnr[0] > other["decibels"],
+        "recreated": None if other is None else statistics.mean(made.each.recreations[0].psnr) > other["decibels"],
         "many": None if spread is None or apart is None else spread > 0 and apart < made.deep.real_feature_distance,
         "harder": None if correlation is None else correlation > 0.5,
     }
@@ -202,7 +200,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if made is None:
         return None
     original = made.each.original
-    errors = [_pixel_error(one.psnr[0]) for one in made.each.recreations]
+    errors = [statistics.mean(_pixel_error(value) for value in one.psnr) for one in made.each.recreations]
     correlation = spearman(range(len(errors)), errors)
     blanks, others = _beside(made.blank, original), _beside(made.elsewhere, original)
     blank_errors = [_pixel_error(one["decibels"]) for one in blanks.values()]
@@ -210,10 +208,10 @@ def _make(context: Context, series: Series) -> Chapter | None:
         {
             "layer": one.layer,
             "picture": one.pictures[0],
-            "error": one.feature_error[0],
+            "error": statistics.mean(one.feature_error),
             "reached": _reached(one),
-            "decibels": one.psnr[0],
-            "ssim": one.ssim[0],
+            "decibels": statistics.mean(one.psnr),
+            "ssim": statistics.mean(one.ssim),
             "blank": blanks.get(one.layer),
             "other": others.get(one.layer),
         }
@@ -239,7 +237,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "steps": steps,
         "spearman": correlation,
         "layers": [_numbers(one) for one in made.each.recreations],
-        "several": _numbers(made.deep),
+        "deep": made.deep.layer,
         "untrained": _without_pictures(blanks),
         "other_picture": _without_pictures(others),
         "claims": claims,
@@ -250,7 +248,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         figure,
         values=values,
         holds=all(known) if known else None,
-        how=[_how(one.recipe, context) for one in (made.each, made.several) if one],
+        how=[_how(made.recipe, context)],
         papers=(papers.MAHENDRAN, papers.HE),
         numbers=numbers,
         random=context.random,
