@@ -272,7 +272,8 @@ def test_quick_and_full_are_short_for_flags(lanterna) -> None:
     plain, quick, full = (json.loads(lanterna("tour", *flags, *more).out)["recipe"] for more in ([], ["--quick"], ["--full"]))
     for name in ("seconds", "depths", "units"):
         assert quick[name] < plain[name] < full[name]
-    assert quick["size"] < SIDE < full["size"] and plain["size"] is None
+    assert full["size"] > SIDE and plain["size"] is None and quick["size"] is None
+    assert TourRecipe.model_validate(quick).hurried and not TourRecipe.model_validate(plain).hurried
     own = json.loads(lanterna("tour", *flags, "--quick", "--depths", "9").out)["recipe"]
     assert own["depths"] == 9 and own["seconds"] == quick["seconds"]
     both = lanterna("tour", *flags, "--quick", "--full")

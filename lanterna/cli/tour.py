@@ -15,7 +15,7 @@ from lanterna.report.tour import tour as make_tour
 __all__ = ["tour"]
 
 # What the two flags stand for; any of it can be said otherwise beside them.
-QUICK: dict[str, Any] = {"seconds": 100.0, "depths": 4, "units": 4, "size": 128}
+QUICK: dict[str, Any] = {"seconds": 100.0, "depths": 4, "units": 4}
 FULL: dict[str, Any] = {"seconds": 1500.0, "depths": 8, "units": 8, "size": 224}
 
 

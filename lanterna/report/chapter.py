@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Chapter", "ChapterKind", "Context", "framed", "left_out"]
 
-# Seconds for a whole tour.
-_HURRIED = 120.0
-
 
 @dataclass(frozen=True)
 class Context:
@@ -45,8 +42,8 @@ class Context:
 
     @property
     def hurried(self) -> bool:
-        """Whether so little time was given that chapters show the lecture's point and leave out its variations."""
-        return self.recipe.seconds < _HURRIED
+        """Whether variations are left out: `TourRecipe.hurried`."""
+        return self.recipe.hurried
 
     @property
     def random(self) -> bool:

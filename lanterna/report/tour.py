@@ -32,8 +32,9 @@ from lanterna.techniques.likeness import classifies
 __all__ = ["Tour", "TourRecipe", "tour"]
 
 # Of the layers' pictures: the side, and for a larger one the operations that a pass of one picture may take. VGG-16 takes
-# half as many again at this side, and its pictures of 128 px show the same.
+# half as many again at this side, and its pictures of 128 px show the same. Below so many seconds both are less.
 SIDE, OPERATIONS = 160, 1.05e10
+HURRIED, HURRIED_SIDE, HURRIED_OPERATIONS = 120.0, 128, 0.6e10
 
 
 class TourRecipe(Recipe):
@@ -57,6 +58,11 @@ class TourRecipe(Recipe):
         """The reader's picture."""
         return (self.picture,)
 
+    @property
+    def hurried(self) -> bool:
+        """Whether so little time is given that chapters show the lecture's point and leave out its variations."""
+        return self.seconds < HURRIED
+
 
 @dataclass(frozen=True)
 class Tour:
@@ -77,9 +83,10 @@ class Tour:
 
 def _side(recipe: TourRecipe, network: Network) -> int:
     """The side of the layers' pictures: as asked for, else smaller for a network that takes long for each pass."""
-    most = min(recipe.size or SIDE, *network.input_size)
+    side, operations = (HURRIED_SIDE, HURRIED_OPERATIONS) if recipe.hurried else (SIDE, OPERATIONS)
+    most = min(recipe.size or side, *network.input_size)
     deepest = [layer.name for layer in layers_through_depth(network, 1)]
-    return most if recipe.size or not deepest else affordable_side(network, deepest, most, OPERATIONS)
+    return most if recipe.size or not deepest else affordable_side(network, deepest, most, operations)
 
 
 def _chosen(recipe: TourRecipe) -> list[ChapterKind]:
