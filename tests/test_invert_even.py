@@ -1,10 +1,13 @@
 """Colours of even parts, found by trying."""
 
+import pytest
 import tiny
 import torch
 
+from lanterna.events import STOP
 from lanterna.networks import Network
-from lanterna.techniques.invert import InvertRecipe, run
+from lanterna.techniques import invert
+from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.invert_even import even_parts
 
 SIZE = (64, 64)
@@ -44,20 +47,44 @@ def test_a_grey_network_has_greys() -> None:
     assert float(((parts.colours - 0.8).abs() * parts.trust).max()) < 0.1
 
 
-def test_recreated_skies_have_their_colour(vgg16_hed: Network) -> None:
-    def colour_error(weight: float) -> float:
-        recipe = InvertRecipe(layers=("relu3_3",), picture="-", samples=1, size="64", steps=60, judge="none", weight=weight)
-        made = run(recipe, vgg16_hed, picture=scene()).recreations[0].pictures
+def test_recreated_skies_have_their_colour(vgg16_hed: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    def colour_error() -> float:
+        recipe = InvertRecipe(layers=("relu3_3",), picture="-", samples=1, size="64", steps=60, judge="none")
+        made = invert.run(recipe, vgg16_hed, picture=scene()).recreations[0].pictures
         return float((made - scene())[..., 8:30, :].abs().mean())
 
-    # Without any prior nothing pulls to the colours that were found.
-    assert colour_error(1.0) < 0.75 * colour_error(0.0)
+    found = colour_error()
+    monkeypatch.setattr(invert, "even_parts", lambda *_: {})
+    assert found < 0.75 * colour_error()
 
 
-def test_what_is_matched_in_part_is_left_to_itself() -> None:
-    network = tiny.network()
-    pulled, free = (
-        run(InvertRecipe(layers=("act1",), picture="coffee", samples=1, steps=5, judge="none", **fields), network)
-        for fields in ({}, {"channels": "0-2"})
-    )
-    assert not torch.equal(pulled.recreations[0].pictures, free.recreations[0].pictures)
+@pytest.mark.parametrize(
+    ("fields", "searched"),
+    [
+        ({}, True),
+        ({"channels": "0-2"}, False),
+        ({"region": "0,0,2x2"}, False),
+        ({"measure": "cosine"}, False),
+        ({"start": "coffee"}, False),
+        ({"prior": "fourier"}, False),
+        ({"weight": 0}, False),
+        ({"steps": 0}, False),
+    ],
+)
+def test_only_whole_layers_from_noise_are_searched(
+    fields: dict[str, object], searched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(invert, "even_parts", lambda _network, references, _size: asked.extend(references) or {})
+    recipe = {"layers": ("act1", "logits"), "picture": "chelsea", "samples": 1, "steps": 2, "judge": "none", **fields}
+    if "region" in fields or "channels" in fields:
+        recipe["layers"] = ("act1",)
+    invert.run(InvertRecipe.model_validate(recipe), tiny.network())
+    # What sees beyond the edges has no even part.
+    assert asked == (["act1"] if searched else [])
+
+
+def test_a_reader_who_stops_at_once_waits_for_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invert, "even_parts", lambda *_: pytest.fail("searched"))
+    recipe = InvertRecipe(layers=("act1",), picture="chelsea", samples=1, judge="none")
+    assert invert.run(recipe, tiny.network(), lambda _event: STOP).stopped

@@ -165,7 +165,6 @@ class _Task:
     network: Network
     original: Tensor
     references: dict[str, Tensor]
-    even: dict[str, EvenParts]
     real: Real
     channels: list[int] | None
     region: tuple[int, int, int, int] | None
@@ -211,40 +210,38 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
     region = _parse_region(recipe.region, references)
     best = int(found[LOGITS].argmax()) if classes else None
     real = real_distances(network, layers, size)
-    even = _even(recipe, network, references, size)
-    return _Task(recipe, network, original, references, even, real, channels, region, start, judge, best), layers
+    return _Task(recipe, network, original, references, real, channels, region, start, judge, best), layers
 
 
-def _even(
-    recipe: InvertRecipe, network: Network, references: dict[str, Tensor], size: tuple[int, int]
-) -> dict[str, EvenParts]:
+def _even(task: _Task) -> dict[str, EvenParts]:
     """What the layers tell of even parts; only where all of a layer is to be matched, from noise, by its squared distance."""
+    recipe = task.recipe
     partly = recipe.channels is not None or recipe.region is not None or recipe.measure != "squared"
     if recipe.prior != "tv" or not recipe.weight or not recipe.steps or recipe.start != "noise" or partly:
         return {}
     # What sees beyond the edges sees no even part.
-    within = {layer: reference for layer, reference in references.items() if _share(network, layer, size) < 1}
-    return even_parts(network, within, size)
+    within = {layer: reference for layer, reference in task.references.items() if _share(task, layer) < 1}
+    return even_parts(task.network, within, task.size)
 
 
-def _share(network: Network, layer: str, size: tuple[int, int]) -> float:
+def _share(task: _Task, layer: str) -> float:
     """How much one position of the layer sees, in sides of the picture: more than 1 where it looks beyond the edges."""
-    sees = network.layer(layer).receptive_field
+    sees = task.network.layer(layer).receptive_field
     # What gathers from everywhere sees at least as much as any map.
-    seen = sees or max((other.receptive_field or size for other in network.layers()), key=max)
-    return max(seen) / min(size)
+    seen = sees or max((other.receptive_field or task.size for other in task.network.layers()), key=max)
+    return max(seen) / min(task.size)
 
 
-def _objective(task: _Task, layer: str) -> Objective:
+def _objective(task: _Task, layer: str, even: EvenParts | None) -> Objective:
     recipe = task.recipe
     wanted = resemblance(layer, task.references[layer], measure=recipe.measure, channels=task.channels, region=task.region)
     if recipe.weight and recipe.prior != "none":
         blind = blindness(task.network.layer(layer).receptive_field)
         told = task.references[layer].numel() / task.original.numel()
-        share = _share(task.network, layer, task.size)
+        share = _share(task, layer)
         wanted = wanted - prior_of(recipe.prior, recipe.weight, share, told, blind, task.network.channels)
-        if layer in task.even:
-            wanted = wanted - even_prior(task.even[layer], recipe.weight, share)
+        if even is not None:
+            wanted = wanted - even_prior(even, recipe.weight, share)
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted
@@ -262,6 +259,7 @@ def run(
     listening = on_event or (lambda _event: None)
     total = recipe.steps * len(layers)
     stopped = listening(Started(total, recipe.samples)) == STOP
+    even = {} if stopped else _even(task)
     recreations: list[Recreation] = []
     done = 0
     for layer in layers:
@@ -275,7 +273,7 @@ def run(
                 return listening(Preview(before + event.step, total, event.pictures))
             return None
 
-        made, steps, stopped = _recreate(task, layer, listen)
+        made, steps, stopped = _recreate(task, layer, even.get(layer), listen)
         done += steps
         recreations.append(made)
     listening(Done(done, stopped))
@@ -289,7 +287,7 @@ def run(
     )
 
 
-def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, int, bool]:
+def _recreate(task: _Task, layer: str, even: EvenParts | None, listen: Listener) -> tuple[Recreation, int, bool]:
     """All samples of one layer in one batch, with the number of steps done and whether a listener stopped them."""
     recipe, network = task.recipe, task.network
     # The same noise for each layer, so that what differs between layers is the layers' doing.
@@ -311,7 +309,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
         canvas = make_canvas(name, shape, generator, pictures=start, device=network.device)
     result = ascend(
         canvas,
-        _objective(task, layer),
+        _objective(task, layer, even),
         network,
         size=task.size,
         steps=recipe.steps,
@@ -330,7 +328,7 @@ def _recreate(task: _Task, layer: str, listen: Listener) -> tuple[Recreation, in
 def _stride(task: _Task, layer: str) -> float:
     stride = STRIDE if task.start is None else STRIDE_FROM_PICTURE
     # The deepest layers are matched by much that is unlike the photograph; long strides lead far into it.
-    return stride / math.sqrt(max(1.0, _share(task.network, layer, task.size)))
+    return stride / math.sqrt(max(1.0, _share(task, layer)))
 
 
 def _optimizer(task: _Task, layer: str) -> Optimizer:

@@ -87,9 +87,10 @@ def _patches(maps: Tensor) -> Tensor:
 
 def _candidates(distances: Tensor, energy: Tensor) -> Tensor:
     """The indices of the colours that may be those of most of the picture, by their distances (N, h, w)."""
-    shared = _shared(distances, _trust(distances.min(0).values, energy))
+    trust = _trust(distances.min(0).values, energy)
+    shared = _shared(distances, trust)
     likely = SECOND ** (shared / shared.min(0).values.clamp(min=torch.finfo(shared.dtype).tiny) - 1)
-    votes = (likely / likely.sum(0) * _trust(distances.min(0).values, energy)).flatten(1).sum(1)
+    votes = (likely / likely.sum(0) * trust).flatten(1).sum(1)
     return votes.topk(min(CLOSER, len(votes))).indices.cpu()
 
 
