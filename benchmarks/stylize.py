@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ BASELINES = {"gatys": NeuralStyle, "multiscale": Wasserstein}
 
 
 # Both baselines have zeros around their maps, in all convolutions or in all but the first, and so match the style's maps with
-# their edges of zeros; ours has no such edges. So their loss is read in both ways.
+# their edges of zeros; ours has no such edges, unless asked for. So their loss is read in both ways, and ours runs twice.
 READINGS = ("as they read it", "borders repeated")
 
 
@@ -42,18 +43,21 @@ class Course:
 
     score: Callable[[Tensor], tuple[float, ...]]
     every: int
+    clock: Callable[[], float] = time.perf_counter
     seconds: list[float] = field(default_factory=list)
     losses: list[tuple[float, ...]] = field(default_factory=list)
-    _begun: float = field(default_factory=time.perf_counter)
     _scoring: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._begun = self.clock()
 
     def note(self, picture: Tensor) -> tuple[float, ...]:
         """The losses of the picture now."""
-        now = time.perf_counter()
+        now = self.clock()
         losses = self.score(picture)
         self.seconds.append(now - self._begun - self._scoring)
         self.losses.append(losses)
-        self._scoring += time.perf_counter() - now
+        self._scoring += self.clock() - now
         return losses
 
     def tell(self, step: int, picture: Tensor) -> None:
@@ -73,8 +77,34 @@ def whole(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
-def contest(network: Network, preset: str, content: str, style: str, options: argparse.Namespace) -> dict[str, object]:
-    """The baseline to its end, then ours until it has the baseline's final loss in both readings, and to its own end."""
+def course_of(
+    baseline: NeuralStyle | Wasserstein,
+    name: str,
+    options: argparse.Namespace,
+    score: Callable[[Tensor], tuple[float, ...]],
+    clock: Callable[[], float],
+) -> tuple[Tensor, float]:
+    """The baseline's picture and its seconds; from the folder of an earlier run where it is there."""
+    steps = options.iterations if isinstance(baseline, NeuralStyle) else f"{options.first}-{options.later}"
+    kept = options.keep and options.keep / f"{name}-{options.size}-{steps}.pt"
+    if kept and kept.is_file():
+        found = torch.load(kept, weights_only=True)
+        return found["picture"], found["seconds"]
+    theirs = Course(score, options.every, clock)
+    if isinstance(baseline, NeuralStyle):
+        made = baseline.run(options.iterations, theirs.tell)
+    else:
+        # Its loss is that of the size it works at, so it is scored at the end only.
+        made = baseline.run(options.first, options.later, lambda _step, _picture: None)
+        theirs.note(made)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"picture": made, "seconds": theirs.seconds[-1]}, kept)
+    return made, theirs.seconds[-1]
+
+
+def contest(network: Network, preset: str, content: str, style: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The baseline to its end, then ours with each border until it has the baseline's loss in that reading, or to its end."""
     photograph, painting = pictures.load(content, size=options.size), pictures.load(style, size=options.size)
     size = (photograph.shape[2], photograph.shape[3])
     baseline = BASELINES[preset](network, photograph, painting)
@@ -84,40 +114,56 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
         with torch.no_grad():
             return tuple(float(judge.loss(whole(picture, size))) for judge in judges)
 
-    theirs = Course(score, options.every)
-    if isinstance(baseline, NeuralStyle):
-        made = baseline.run(options.iterations, theirs.tell)
-    else:
-        # Its loss is that of the size it works at, so it is scored at the end only.
-        made = baseline.run(options.first, options.later, lambda _step, _picture: None)
-        theirs.note(made)
+    clock = time.process_time if options.processor_time else time.perf_counter
+    made, their_seconds = course_of(baseline, f"{preset}-{content}-{style}", options, score, clock)
     goals = score(made)
-    their_seconds = theirs.seconds[-1]
-    ours = Course(score, options.every)
+    borders = {"multiscale": "first", "gatys": "zeros"}
+    rows = []
+    for reading, padding in enumerate((borders[preset], "replicate")):
+        ours = Course(score, options.every, clock)
 
-    def listen(event: Event) -> str | None:
-        if isinstance(event, Preview) and tuple(event.pictures.shape[2:]) == size:
-            reached = all(loss <= goal for loss, goal in zip(ours.note(event.pictures), goals, strict=True))
-            return STOP if options.stop and reached else None
-        return None
+        def listen(event: Event, ours: Course = ours, reading: int = reading) -> str | None:
+            if isinstance(event, Preview) and tuple(event.pictures.shape[2:]) == size:
+                reached = ours.note(event.pictures)[reading] <= goals[reading]
+                return STOP if options.stop and reached else None
+            return None
 
-    recipe = StylizeRecipe(content=content, styles=(style,), size=f"{size[0]}x{size[1]}", preset=preset)
-    found = run(recipe, network, listen, preview_every=options.every)
-    final = ours.note(found.picture)
-    reached = [ours.until(reading, goal) for reading, goal in enumerate(goals)]
-    return {
-        "preset": preset,
-        "pair": f"{content}, {style}",
-        "their_seconds": their_seconds,
-        "their_loss": goals,
-        "our_seconds": ours.seconds[-1],
-        "our_loss": final,
-        "seconds_to_their_loss": reached,
-        "ratio": [None if at is None else at / their_seconds for at in reached],
-        "theirs": quality(network, made, photograph, painting),
-        "ours": quality(network, found.picture, photograph, painting),
-        "pictures": (made, found.picture),
-    }
+        recipe = StylizeRecipe(
+            content=content,
+            styles=(style,),
+            size=f"{size[0]}x{size[1]}",
+            preset=preset,  # type: ignore[arg-type]
+            padding=padding,  # type: ignore[arg-type]
+            steps=options.our_steps,
+        )
+        found = run(recipe, network, listen, preview_every=options.every)
+        final = ours.note(found.picture)[reading]
+        at = ours.until(reading, goals[reading])
+        row = {
+            "preset": preset,
+            "pair": f"{content}, {style}",
+            "reading": READINGS[reading],
+            "padding": padding,
+            "their_seconds": their_seconds,
+            "their_loss": goals[reading],
+            "our_seconds": ours.seconds[-1],
+            "our_loss": final,
+            "seconds_to_their_loss": at,
+            "ratio": None if at is None else at / their_seconds,
+            "theirs": quality(network, made, photograph, painting),
+            "ours": quality(network, found.picture, photograph, painting),
+        }
+        print(
+            f"| {preset}, {row['pair']} | {row['reading']} | {their_seconds:.0f} | {goals[reading]:.4g} "
+            f"| {ours.seconds[-1]:.0f} | {final:.4g} | {'never' if at is None else f'{at:.0f}'} "
+            f"| {'' if at is None else f'{at / their_seconds:.2f}'} |",
+            flush=True,
+        )
+        if options.out:
+            sheet = pictures.sheet([made, found.picture], ["the baseline", "lanterna"], columns=2)
+            pictures.save(sheet, options.out / f"{preset}-{content}-{style}-{padding}.png")
+        rows.append(row)
+    return rows
 
 
 def _high(picture: Tensor) -> float:
@@ -227,6 +273,11 @@ def main() -> None:
     parser.add_argument("--later", type=int, default=500, help="and at each larger one")
     parser.add_argument("--every", type=int, default=5, help="steps between two scores")
     parser.add_argument("--stop", action="store_true", help="end ours when it has the baseline's loss")
+    parser.add_argument("--our-steps", type=int, help="steps of ours at its smallest size; by default the preset's")
+    parser.add_argument("--keep", type=Path, help="a folder for the baselines' pictures and times, which take hours")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
+    )
     parser.add_argument("--weights", type=float, nargs="*", default=[0.0002, 0.0006, 0.002, 0.006, 0.02])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
@@ -242,32 +293,17 @@ def main() -> None:
     network = lanterna.load("vgg16_hed")
     report: dict[str, object] = {}
     if "speed" in options.parts:
-        rows = []
+        rows: list[dict[str, Any]] = []
         print("| preset, pair | their loss read | their s | their loss | our s | our loss | s to their loss | ratio |")
         print("|---|---|--:|--:|--:|--:|--:|--:|")
         for content, style in PAIRS[: options.pairs]:
             for preset in options.presets:
-                row = contest(network, preset, content, style, options)
-                theirs, ours = row.pop("pictures")  # type: ignore[misc]
-                if options.out:
-                    pictures.save(
-                        pictures.sheet([theirs, ours], ["the baseline", "lanterna"], columns=2),
-                        options.out / f"{preset}-{content}-{style}.png",
-                    )
-                rows.append(row)
-                for reading, goal, final, at, ratio in zip(
-                    READINGS, row["their_loss"], row["our_loss"], row["seconds_to_their_loss"], row["ratio"], strict=True
-                ):
-                    print(
-                        f"| {preset}, {row['pair']} | {reading} | {row['their_seconds']:.0f} | {goal:.4g} "
-                        f"| {row['our_seconds']:.0f} | {final:.4g} "
-                        f"| {'never' if at is None else f'{at:.0f}'} | {'' if ratio is None else f'{ratio:.2f}'} |",
-                        flush=True,
-                    )
+                rows += contest(network, preset, content, style, options)
         print("\n| preset, pair | who | " + " | ".join(rows[0]["ours"]) + " |\n|---|---|" + "--:|" * len(rows[0]["ours"]))
         for row in rows:
             for who in ("theirs", "ours"):
-                print(f"| {row['preset']}, {row['pair']} | {who} | {' | '.join(f'{v:.3f}' for v in row[who].values())} |")  # type: ignore[attr-defined]
+                values = " | ".join(f"{value:.3f}" for value in row[who].values())
+                print(f"| {row['preset']}, {row['pair']}, {row['padding']} | {who} | {values} |")
         report["speed"] = rows
     if "memory" in options.parts:
         found = {

@@ -173,6 +173,22 @@ def test_padding_and_pooling_leave_the_network_alone() -> None:
     assert {name: (type(p), getattr(p, "padding_mode", "")) for name, p in NETWORK.module.named_modules()} == before
 
 
+def test_what_is_around_the_maps() -> None:
+    """Inside, where no layer sees the border, it makes no difference."""
+    picture = torch.rand((1, 3, 40, 40), generator=torch.Generator().manual_seed(0))
+    maps = {
+        padding: adapted(NETWORK, padding=padding).capture(picture, ["relu1_1", "relu2_1"])
+        for padding in ("replicate", "first", "zeros")
+    }
+    torch.testing.assert_close(maps["first"]["relu1_1"], maps["replicate"]["relu1_1"])
+    for padding in ("first", "zeros"):
+        torch.testing.assert_close(maps[padding]["relu2_1"][..., 3:-3, 3:-3], maps["replicate"]["relu2_1"][..., 3:-3, 3:-3])
+        assert not torch.allclose(maps[padding]["relu2_1"], maps["replicate"]["relu2_1"])
+    assert not torch.allclose(maps["zeros"]["relu1_1"], maps["first"]["relu1_1"])
+    made, other = (stylize.run(recipe(padding=padding, steps=3), NETWORK).picture for padding in ("replicate", "first"))
+    assert not torch.equal(made, other)
+
+
 def test_the_distance_of_a_picture_to_itself_is_nothing() -> None:
     same = style_distance.run(style_distance.StyleDistanceRecipe(first="gravel", second="gravel", size=64), NETWORK)
     other = style_distance.run(style_distance.StyleDistanceRecipe(first="coffee", second="gravel", size=64), NETWORK)

@@ -12,7 +12,7 @@ from lanterna.averaged import AveragedAdam
 from lanterna.errors import InputError
 from lanterna.histograms import histogram_distance
 from lanterna.moments import DISTANCES, Moments, gram, gram_distance, scrambled, wasserstein_distance
-from lanterna.networks.adapt import adapted
+from lanterna.networks.adapt import Padding, Pooling, adapted
 from lanterna.priors import total_variation
 from lanterna.summaries import (
     Term,
@@ -88,9 +88,11 @@ def test_the_gradient_in_tiles_is_that_of_the_whole(kind: str, size: tuple[int, 
     torch.testing.assert_close(tiled_value, value.detach(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["max", "avg"])
-def test_statistics_and_maps_in_tiles_are_those_of_the_whole(pooling: str) -> None:
-    network = adapted(tiny.make_vgg(), pooling=pooling)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("pooling", "padding"), [("max", "replicate"), ("avg", "replicate"), ("max", "first"), ("max", "zeros")]
+)
+def test_statistics_and_maps_in_tiles_are_those_of_the_whole(pooling: Pooling, padding: Padding) -> None:
+    network = adapted(tiny.make_vgg(), pooling=pooling, padding=padding)
     picture = noise(1, 3, 91, 67)
     whole = network.capture(picture, LAYERS)
     for layer, features in features_of(network, picture, LAYERS, tiling()).items():

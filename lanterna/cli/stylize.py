@@ -21,6 +21,7 @@ from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
 from lanterna.techniques.style_recipe import (
+    Border,
     Colour,
     ContentLoss,
     PresetName,
@@ -79,6 +80,7 @@ def stylize(
     statistic: Annotated[StatisticName | None, Parameter(help=_help("statistic"))] = None,
     scramble: Annotated[bool | None, Parameter(negative=(), help=_help("scramble"))] = None,
     pooling: Annotated[Pooling | None, Parameter(help=_help("pooling"))] = None,
+    padding: Annotated[Border | None, Parameter(help=_help("padding"))] = None,
     preset: Annotated[PresetName | None, Parameter(help=_help("preset"))] = None,
     steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
@@ -109,8 +111,8 @@ def stylize(
         "content_weight": content_weight, "style_weight": style_weight, "tv_weight": tv_weight, "style_scale": style_scale,
         "size": size, "init": init, "color": color, "masks": tuple(mask) if mask else None,
         "content_layers": _split(content_layers), "style_layers": _split(style_layers), "content_loss": content_loss,
-        "statistic": statistic, "scramble": scramble, "pooling": pooling, "preset": preset, "steps": steps, "lr": lr,
-        "tile": tile, "seed": seed,
+        "statistic": statistic, "scramble": scramble, "pooling": pooling, "padding": padding, "preset": preset,
+        "steps": steps, "lr": lr, "tile": tile, "seed": seed,
     }  # fmt: skip
     common = common or Common()
     moving = {"temporal_weight": temporal_weight, "warm_start": warm_start, "frames": frames}

@@ -13,7 +13,7 @@ from lanterna.networks.surgery import put
 __all__ = ["Padding", "Pooling", "adapted"]
 
 Pooling = Literal["max", "avg"]
-Padding = Literal["zeros", "replicate", "circular"]
+Padding = Literal["zeros", "first", "replicate", "circular"]
 
 # crowsonkb/style-transfer-pytorch: a mean of rectified values is about half their maximum.
 _AVERAGE_GAIN = 2.0
@@ -23,20 +23,23 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
     """`network` with max pooling replaced by means ("avg"), and another padding.
 
     With zeros around them maps have an edge at the border, and the picture gets a frame of dots: "replicate" repeats the
-    outermost positions in every convolution (in the first alone, as is customary, it leaves dots). "circular" has no border
-    at all: the picture's left side goes on at its right. Raises InputError where that can't be: for padding that is no
-    convolution's own.
+    outermost positions in every convolution. "first" does so in the first convolution alone, as is customary, and leaves
+    fewer dots. "circular" has no border at all: the picture's left side goes on at its right. Raises InputError where that
+    can't be: for padding that is no convolution's own.
     """
     # The weights are shared, and copied once, where the new network is made.
     module = copy.deepcopy(network.module, {id(tensor): tensor for tensor in network.module.parameters()})
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if padding == "circular" and any(type(part) is not nn.Conv2d for part in convolutions):
         raise InputError(f"{network.name} pads by itself, so it can't be made to tile; use vgg16_hed or a torchvision VGG")
-    for part in convolutions:
-        if type(part) is nn.Conv2d and padding == "replicate":
+    repeating = {"replicate": len(convolutions), "first": 1}.get(padding, 0)
+    for index, part in enumerate(convolutions):
+        if type(part) is not nn.Conv2d:
+            continue
+        if index < repeating:
             put(module, part, ReplicateConv2d.of(part))
-        elif type(part) is nn.Conv2d:
-            part.padding_mode = padding
+        else:
+            part.padding_mode = "circular" if padding == "circular" else "zeros"
     for pool in module.modules():
         if isinstance(pool, nn.MaxPool2d):
             # Else the rows that are left over at an odd border are seen by no deeper layer, and go their own way.

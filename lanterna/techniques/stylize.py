@@ -241,7 +241,7 @@ def run(
     layers = prepare(recipe, network, styles, size)
     if recipe.color == "content":
         styles = [match_colours(style, content) for style in styles]
-    painter = adapted(network, pooling=recipe.pooling)
+    painter = adapted(network, pooling=recipe.pooling, padding=recipe.padding)
     studio = Studio(recipe, painter, layers, styles, blend, content, masks, False, size)
     if not (studio.weight("content") or studio.weight("style")):
         raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")

@@ -155,7 +155,7 @@ def _studio(recipe: StylizeClipRecipe, network: Network, clip: Clip, size: Size)
     if recipe.color == "content":
         # Once for all frames: matched to each, the colours would flicker.
         styles = [match_colours(style, first) for style in styles]
-    painter = adapted(network, pooling=recipe.pooling)
+    painter = adapted(network, pooling=recipe.pooling, padding=recipe.padding)
     studio = Studio(recipe, painter, layers, styles, blend, first, [], False, size)
     if not (studio.weight("content") or studio.weight("style")):
         raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
