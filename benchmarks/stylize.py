@@ -120,6 +120,8 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
     borders = {"multiscale": "first", "gatys": "zeros"}
     rows = []
     for reading, padding in enumerate((borders[preset], "replicate")):
+        if READINGS[reading] not in options.readings:
+            continue
         ours = Course(score, options.every, clock)
 
         def listen(event: Event, ours: Course = ours, reading: int = reading) -> str | None:
@@ -273,6 +275,7 @@ def main() -> None:
     parser.add_argument("--later", type=int, default=500, help="and at each larger one")
     parser.add_argument("--every", type=int, default=5, help="steps between two scores")
     parser.add_argument("--stop", action="store_true", help="end ours when it has the baseline's loss")
+    parser.add_argument("--readings", nargs="*", default=list(READINGS), choices=READINGS)
     parser.add_argument("--our-steps", type=int, help="steps of ours at its smallest size; by default the preset's")
     parser.add_argument("--keep", type=Path, help="a folder for the baselines' pictures and times, which take hours")
     parser.add_argument(
