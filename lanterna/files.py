@@ -25,12 +25,14 @@ def remove_temporary(folder: Path) -> None:
 def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
     """Write `target`, and its folder where there is none: no reader and no crash ever sees half a file.
 
-    A link keeps pointing where it did. Raises OSError, which names `target`; the file that was there before then still is.
+    A link keeps pointing where it did. Raises OSError, which names `target`; the file that was there before then still is,
+    and a folder that was not there is not there.
     """
     real = target.resolve()
-    real.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in real.parents if not folder.exists()]
     temporary = temporary_name(real.parent)
     try:
+        real.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             for chunk in chunks:
                 file.write(chunk)
@@ -44,3 +46,7 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
         # Also on Ctrl-C; after the rename it is gone already.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        # Of folders, those that are empty: innermost first, and none that somebody else has put something into.
+        with contextlib.suppress(OSError):
+            for folder in [] if real.exists() else made:
+                folder.rmdir()

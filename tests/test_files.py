@@ -21,6 +21,18 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
+def test_what_fails_leaves_no_folder_that_was_not_there(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "there").mkdir()
+    for target in (tmp_path / "new" / "deep" / "page", tmp_path / "there" / "page"):
+        with pytest.raises(OSError, match="No space left"):
+            replace_file(target, chunks())
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+
+
 def test_a_link_keeps_pointing_where_it_did(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
     replace_file(tmp_path / "link", [b"one, ", b"two"])
