@@ -28,7 +28,8 @@ class Shaping:
     `bands` are the strengths of the picture's octaves of frequency, finest first, then of all that is coarser; `local` the
     width in pixels over which a magnitude is taken; `colour` the share of a step in the colours of photographs;
     `hold` the share of coarse changes (over more than `coarse` pixels) and `restrain` of all changes that each step
-    takes back; `soft` makes steps smaller towards black and white. `Shaping.plain()` is the original's.
+    takes back; `soft` makes steps smaller towards black and white; with `grey` only light and dark change, for a network
+    that sees no more. `Shaping.plain()` is the original's.
     """
 
     bands: tuple[float, ...] = (0.6, 1.0, 0.8, 0.5)
@@ -38,6 +39,7 @@ class Shaping:
     coarse: int = 16
     restrain: float = 0.02
     soft: bool = True
+    grey: bool = False
 
     @staticmethod
     def plain() -> "Shaping":
@@ -132,7 +134,10 @@ class NormalizedSteps(torch.optim.Optimizer):
         for group in self.param_groups:
             for picture in group["params"]:
                 gradient = picture.grad
-                _natural_colour(gradient, self._shaping.colour)
+                if self._shaping.grey:
+                    gradient.copy_(gradient.mean(1, keepdim=True).expand_as(gradient))
+                else:
+                    _natural_colour(gradient, self._shaping.colour)
                 _even_out(gradient, self._shaping)
                 mean = torch.linalg.vector_norm(gradient, 1, (1, 2, 3), keepdim=True) / gradient[0].numel()
                 gradient.mul_(group["lr"] / mean.clamp(min=1e-20))

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from lanterna.networks.network import Network
 from lanterna.networks.rectify import CEILINGS
+from lanterna.pictures.colour import luminance
 
 __all__ = ["Method", "Projection", "alike", "project", "randomised", "values_at"]
 
@@ -102,9 +103,11 @@ def project(
     deconvnet: Zeiler and Fergus 2014, where maxima go back to where they came from and each rectifier is applied to what
     comes back. guided: Springenberg et al. 2015, both that and what the rectifier did forward. gradient: Simonyan et al.
     2014. gradient-input: times the picture's distance from grey. A ReLU6 goes back as a ReLU without a ceiling; of smooth
-    rectifiers, which the papers do not know, their own gradient is used where the papers use the step.
+    rectifiers, which the papers do not know, their own gradient is used where the papers use the step. A grey network gets
+    grey pictures, and one channel comes back.
     """
-    shown = pictures.detach().to(network.device).requires_grad_(True)
+    seen = luminance(pictures) if network.channels == 1 and pictures.shape[1] == 3 else pictures
+    shown = seen.detach().to(network.device).requires_grad_(True)
     with network.reading([layer]) as read, _Projecting(method):
         values = values_at(read(shown)[layer], rows, columns)[:, channel]
         (pattern,) = torch.autograd.grad(values.sum(), shown)

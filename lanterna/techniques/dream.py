@@ -172,7 +172,7 @@ class Dreamer:
         if len(wishes) > 1:
             weights = _balanced(wishes, features, guide, network, seen)
             objective = wanted(wishes, weights, features, guide)
-        shaping = Shaping(restrain=recipe.restrain)
+        shaping = Shaping(restrain=recipe.restrain, grey=network.channels == 1)
         return cls(recipe, network, wishes, reach, objective, mask, shaping)
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -319,7 +319,9 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
         raise InputError(f"{network.name} takes {network.channels} channels; dreams are of pictures with 1 or 3")
     if recipe.picture == "noise":
         size = parse_size(recipe.size, network)
-        return _noise(size, torch.Generator().manual_seed(recipe.seed))
+        noise = _noise(size, torch.Generator().manual_seed(recipe.seed))
+        # In colours that the network does not see the noise would stay as it is.
+        return noise[:, :1].expand(-1, 3, -1, -1).contiguous() if network.channels == 1 else noise
     if recipe.size is None:
         return pictures_io.load(recipe.picture)
     size = parse_size(recipe.size, network)
@@ -327,7 +329,7 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
 
 
 def _noise(size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Soft grey noise: normal, standard deviation 0.08 a pixel, half of it in blots."""
+    """Soft noise around grey: normal, standard deviation 0.08 a pixel, half of it in blots."""
     fine = torch.randn((1, 3, *size), generator=generator)
     blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
     mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)

@@ -18,6 +18,7 @@ from lanterna.errors import InputError, MissingError
 from lanterna.events import Listener
 from lanterna.networks.network import Network, Prediction
 from lanterna.networks.sources import load
+from lanterna.pictures.colour import luminance
 from lanterna.recipe import Recipe
 from lanterna.techniques.fooled import Fooled, Transfer
 
@@ -181,7 +182,9 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     given = pictures_io.load(recipe.picture)
     target = None if recipe.target is None else network.class_index(recipe.target)
     second = second_network(recipe.second, network)
-    picture = rounded(network.preprocessing.fit(given)).to(network.device)
+    fitted = network.preprocessing.fit(given)
+    # Of colours that the network does not see the change would say nothing.
+    picture = rounded(luminance(fitted) if network.channels == 1 else fitted).to(network.device)
     attacks.check(network, picture, torch.zeros(1, dtype=torch.long, device=picture.device))
     with torch.no_grad():
         label = network.logits(picture).argmax(1)
@@ -207,9 +210,9 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
         recipe=recipe,
         network=network.name,
         label=network.label(int(label)),
-        picture=picture.cpu(),
-        result=result.cpu(),
-        noise=noise[:1].cpu(),
+        picture=picture.cpu().expand(-1, 3, -1, -1),
+        result=result.cpu().expand(-1, 3, -1, -1),
+        noise=noise[:1].cpu().expand(-1, 3, -1, -1),
         success_raw=bool(base[0]),
         success_rounded=plain,
         success=success,

@@ -11,9 +11,9 @@ from lanterna.networks.network import Prediction
 if TYPE_CHECKING:
     from lanterna.techniques.fool import FoolRecipe
 
-__all__ = ["TIMES", "Fooled", "Transfer"]
+__all__ = ["Fooled", "Transfer"]
 
-# How much the difference is enlarged to be seen.
+# How much the difference is enlarged to be seen, where it is small enough to stay within black and white.
 TIMES = 20
 
 
@@ -62,9 +62,14 @@ class Fooled:
     stopped: bool
 
     @property
+    def times(self) -> int:
+        """How much `difference` is enlarged: 20, or less where that would be only black and white."""
+        return max(1, min(TIMES, int(0.5 / max(self.linf, 1e-6))))
+
+    @property
     def difference(self) -> Tensor:
-        """The change times 20 around middle grey (1, 3, H, W)."""
-        return (0.5 + TIMES * (self.result - self.picture)).clamp(0, 1)
+        """The change, `times` as large, around middle grey (1, 3, H, W)."""
+        return (0.5 + self.times * (self.result - self.picture)).clamp(0, 1)
 
     def numbers(self) -> dict[str, Any]:
         """Everything but the pictures, ready for JSON."""
@@ -85,7 +90,7 @@ class Fooled:
         """What stands below the four pictures."""
         return [
             "the picture",
-            f"difference ×{TIMES}; L2 {self.l2:.2f}, at most {255 * self.linf:.0f} of 255",
+            f"difference ×{self.times}; L2 {self.l2:.2f}, at most {255 * self.linf:.0f} of 255",
             "the picture that fools" if self.success else "the result: does not fool",
             f"control: noise of the same size; fools {self.noise_success:.0%} of the time",
         ]
