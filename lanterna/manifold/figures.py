@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -18,7 +19,20 @@ from lanterna.manifold.plane import Plane
 from lanterna.manifold.sets import SIDE
 from lanterna.manifold.study import Study
 
-__all__ = ["DENSE", "FRONTIER", "TITLES", "calibration", "fooling", "ladder", "planes", "savings", "scores", "walk", "wall"]
+__all__ = [
+    "DENSE",
+    "FRONTIER",
+    "TITLES",
+    "Words",
+    "calibration",
+    "fooling",
+    "ladder",
+    "planes",
+    "savings",
+    "scores",
+    "walk",
+    "wall",
+]
 
 # The discriminative classifier, the generative one, and everything else.
 FRONTIER, DENSE, SOFT, INK = "#b4541a", "#2b6a8f", "#8d877c", "#1c1b19"
@@ -45,6 +59,20 @@ _MANY = (
 _DPI = 120
 # A label to the left of a small picture.
 _BESIDE: Any = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What stands in the two figures that the tour shows, in English where nothing else is said."""
+
+    discriminative: str = "discriminative"
+    generative: str = "generative"
+    coloured: str = "The discriminative one colours everything"
+    blank: str = "The generative one leaves a blank"
+    mean: str = "mean"
+
+
+_ENGLISH = Words()
 
 
 @contextmanager
@@ -179,13 +207,15 @@ def _draw_plane(axes: Axes, plane: Plane, tints: Any) -> None:
         spine.set_visible(True)
 
 
-def planes(plane: Plane, classes: Sequence[str], heading: str, axes_titles: tuple[str, str]) -> Tensor:
+def planes(
+    plane: Plane, classes: Sequence[str], heading: str, axes_titles: tuple[str, str], words: Words = _ENGLISH
+) -> Tensor:
     """What each classifier says over a plane: colour is the class, strength the confidence; blank is "none of them"."""
     with _figure(9.0, 5.0) as figure:
         grid = figure.add_gridspec(1, 2)
         said = (
-            ("The discriminative one colours everything", plane.frontier_class, plane.frontier_confidence),
-            ("The generative one leaves a blank", plane.density_class, plane.density_confidence),
+            (words.coloured, plane.frontier_class, plane.frontier_confidence),
+            (words.blank, plane.density_class, plane.density_confidence),
         )
         for column, (label, found, confidence) in enumerate(said):
             axes = figure.add_subplot(grid[0, column])
@@ -262,12 +292,13 @@ def savings(study: Study) -> Tensor:
         return _picture(figure)
 
 
-def fooling(classes: Sequence[str], found: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+def fooling(classes: Sequence[str], found: Mapping[str, tuple[Tensor, Tensor, Tensor]], words: Words = _ENGLISH) -> Tensor:
     """What makes each classifier certain, starting from noise: one picture a class, with the confidence in it."""
     shown = classes[:10]
     with _figure(9.0, 2.9) as figure:
         grid = figure.add_gridspec(2, len(shown))
-        for row, (name, tint) in enumerate((("discriminative", FRONTIER), ("generative", DENSE))):
+        rows = (("discriminative", words.discriminative, FRONTIER), ("generative", words.generative, DENSE))
+        for row, (name, called, tint) in enumerate(rows):
             pictures, labels, confidence = found[name]
             for column in range(len(shown)):
                 place = int(torch.nonzero(labels == column)[0])
@@ -275,7 +306,7 @@ def fooling(classes: Sequence[str], found: Mapping[str, tuple[Tensor, Tensor, Te
                 _show(axes, pictures[place], tint)
                 axes.set_title(f"{shown[column][:9]}\n{float(confidence[place]):.1%}", loc="center", fontsize=8)
                 if column == 0:
-                    axes.set_ylabel(f"{name}\nmean {float(confidence.mean()):.1%}", **_BESIDE)
+                    axes.set_ylabel(f"{called}\n{words.mean} {float(confidence.mean()):.1%}", **_BESIDE)
         return _picture(figure)
 
 

@@ -15,6 +15,17 @@ from lanterna.techniques.manifold import ManifoldRecipe, run
 
 __all__ = ["KIND"]
 
+_ENGLISH = (figures.Words(), "distance in the plane of the three pictures, L2")
+_ITALIAN = (
+    figures.Words(
+        "discriminativo",
+        "generativo",
+        "Il discriminativo colora tutto",
+        "Il generativo lascia del bianco",
+        "media",
+    ),
+    "distanza nel piano delle tre immagini, L2",
+)
 # A classifier of ten digits that is right for fewer has not learnt them, and decides nothing.
 _LEARNT = 0.8
 
@@ -37,8 +48,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
     }
     figure = render(
         "manifold_chapter.html",
-        plane=figures.planes(made.plane, made.classes, "", ("distance in the plane of the three pictures, L2", "L2")),
-        fooling=figures.fooling(made.classes, made.fooling),
+        planes=[figures.planes(made.plane, made.classes, "", (along, "L2"), words) for words, along in (_ENGLISH, _ITALIAN)],
+        fooling=[figures.fooling(made.classes, made.fooling, words) for words, _ in (_ENGLISH, _ITALIAN)],
     )
     recipe = ManifoldRecipe(seed=context.recipe.seed)
     return framed(

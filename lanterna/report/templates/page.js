@@ -65,9 +65,10 @@
   const zoom = document.getElementById("zoom");
   const pictures = all("figure img");
   let shown = 0;
-  function enlarge(index) {
+  function enlarge(index, step = 1) {
     shown = (index + pictures.length) % pictures.length;
     const image = pictures[shown];
+    if (image.lang && image.lang !== language()) { enlarge(shown + step, step); return; }
     const target = zoom.querySelector("img");
     target.src = image.src;
     target.alt = image.alt;
@@ -88,7 +89,7 @@
   zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
   zoom.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) { event.preventDefault(); enlarge(shown + step); }
+    if (step) { event.preventDefault(); enlarge(shown + step, step); }
   });
 
   // Sliders between two pictures of the page.
