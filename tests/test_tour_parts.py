@@ -20,6 +20,7 @@ from lanterna.networks.untrained import untrained
 from lanterna.pictures import sample, samples
 from lanterna.report import TourRecipe, tour
 from lanterna.report.chapters import CHAPTERS
+from lanterna.report.chapters.invert import prior_for
 from lanterna.report.how import command, command_for
 from lanterna.report.pace import affordable_side
 from lanterna.report.page import environment
@@ -311,3 +312,30 @@ def test_a_network_that_small_changes_do_not_fool_is_given_larger_ones(tmp_path:
     assert numbers["success"] and 2.5 / 255 < numbers["linf"] < 32.5 / 255
     # Another network with other classes has no say.
     assert numbers["transfer"] is None
+
+
+def test_a_network_with_its_frontiers_far_away_is_fooled_at_whatever_it_takes(tmp_path: Path) -> None:
+    """White is one class and black the other, and the frontier is more than 32 of 255 levels away."""
+
+    class Bright(nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            mean = pictures.mean((1, 2, 3)) - 0.7
+            return 40 * torch.stack([mean, -mean], 1)
+
+    plain = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=(32, 32))
+    network = Network.wrap(Bright(), name="bright", preprocessing=plain, labels=["light", "dark"])
+    made = tour(TourRecipe(picture="coffee", chapters=("fooled",), size=32, steps=4), network, tmp_path).chapters[0]
+    assert made.numbers["success"] and made.numbers["linf"] > 32.5 / 255
+    assert "no change of at most 32 levels" in made.html and "the change can be seen" in made.html
+    assert "--attack deepfool" in made.html
+
+
+def test_a_layer_that_is_a_number_is_called_a_layer() -> None:
+    page = environment().from_string("{{ '3'|layer }}, {{ 'conv3'|layer }}; {{ '3'|strato }}, {{ 'conv3'|strato }}")
+    assert page.render() == "layer 3, conv3; strato 3, conv3"
+
+
+def test_pixels_go_with_chains_of_convolutions_and_large_pictures(lite0: Network, vgg16_hed: Network) -> None:
+    assert prior_for(vgg16_hed, 60, 128) == "tv"
+    assert prior_for(vgg16_hed, 60, 28) == prior_for(lite0, 60, 128) == "fourier"
+    assert prior_for(lite0, 400, 128) == "tv"

@@ -34,7 +34,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
-    made.filters |= {"pct": _percent, "num": _number, "count": _count}
+    made.filters |= {"pct": _percent, "num": _number, "count": _count, "layer": _layer, "strato": _strato}
     return made
 
 
@@ -49,6 +49,15 @@ def _number(value: float, form: str = ".2f") -> str:
 def _count(value: int) -> str:
     """Thousands apart by a narrow space, which is right in every language."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def _layer(name: str) -> str:
+    """A layer within a sentence: those of an `nn.Sequential` are numbers, which would be read as such."""
+    return f"layer {name}" if name.isdecimal() else name
+
+
+def _strato(name: str) -> str:
+    return f"strato {name}" if name.isdecimal() else name
 
 
 def _columns(count: int) -> int:

@@ -1,6 +1,7 @@
 """How the network is fooled with the reader's own picture."""
 
 from itertools import product
+from typing import Any
 
 import torch
 
@@ -11,14 +12,17 @@ from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_
 from lanterna.report.how import command, how
 from lanterna.report.page import render
 from lanterna.techniques.fool import FoolRecipe, run, second_network
-from lanterna.techniques.fooled import TIMES
 
 __all__ = ["KIND"]
+
+_USUAL = FoolRecipe.model_fields["attack"].default
 
 # Classes from which on one of them is chosen to be seen.
 _ENOUGH = 3
 # How much of any value may be changed, in levels of 255: as little as fools it. Large networks fall at the first.
 _LEVELS = (2, 8, 32)
+# A difference of so many levels is seen on an even part.
+VISIBLE = 16
 
 
 def _far(context: Context) -> str | None:
@@ -39,22 +43,33 @@ def _second(network: Network) -> str | None:
     return None if second is not None and second.labels == network.labels else "none"
 
 
+def _attempts(far: str | None) -> list[dict[str, Any]]:
+    """Fields of the recipe, those that would tell most first.
+
+    Where a class far off is out of reach any other will do; where none is found, a larger change; and at last, whatever it
+    takes: a small network of few classes may have its frontiers far away.
+    """
+    wanted = list(dict.fromkeys((far, None)))
+    within = [{"target": target, "epsilon": f"{level}/255"} for level, target in product(_LEVELS, wanted)]
+    return [*within, {"attack": "deepfool"}]
+
+
 def _make(context: Context, series: Series) -> Chapter | None:
     network = context.network
     if not context.predictions:
         return left_out(KIND.name, "no_classes", network=network.name)
     if network.channels not in (1, 3):
         return left_out(KIND.name, "channels", network=network.name, channels=network.channels)
-    steps = {} if context.recipe.steps is None else {"steps": max(context.recipe.steps, 1)}
-    wanted = list(dict.fromkeys((_far(context), None)))
-    weight = context.seconds / (len(_LEVELS) * len(wanted))
-    # Where that class is out of reach any other will do; where none is found, a larger change.
-    for level, target in product(_LEVELS, wanted):
+    attempts = _attempts(_far(context))
+    for asked in attempts:
         recipe = FoolRecipe(
-            picture=context.recipe.picture, target=target, epsilon=f"{level}/255", seed=context.recipe.seed,
-            second=_second(network), **steps,
-        )  # fmt: skip
-        made = run(recipe, network, series.part(weight))
+            picture=context.recipe.picture,
+            seed=context.recipe.seed,
+            second=_second(network),
+            steps=None if context.recipe.steps is None else max(context.recipe.steps, 1),
+            **asked,
+        )
+        made = run(recipe, network, series.part(context.seconds / len(attempts)))
         if made.stopped:
             return None
         if made.success:
@@ -63,14 +78,17 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "picture": context.recipe.picture,
         "made": made,
         "network": network.name,
-        "times": TIMES,
+        "times": made.times,
         "aimed": made.recipe.target is not None,
-        "level": level,
+        "level": None if made.recipe.radius is None else round(255 * made.recipe.radius),
+        "most": _LEVELS[-1],
+        "seen": 255 * made.linf >= VISIBLE,
     }
     said = command(
         "fool",
         network.source,
         recipe.picture,
+        attack=None if recipe.attack == _USUAL else recipe.attack,
         target=recipe.target,
         epsilon=recipe.epsilon,
         second=recipe.second,

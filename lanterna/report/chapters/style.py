@@ -14,13 +14,16 @@ from lanterna.networks.network import Network
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
+from lanterna.report.chapters.invert import prior_for, recreation
 from lanterna.report.how import command, how
 from lanterna.report.pace import affordable_side, fitting, step_cost
 from lanterna.report.page import render
+from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.invert import run as recreate
 from lanterna.techniques.style_layers import default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.style_targets import moments_of
-from lanterna.techniques.stylize import run
+from lanterna.techniques.stylize import Stylized, run
 
 __all__ = ["KIND", "gram_picture"]
 
@@ -28,14 +31,13 @@ __all__ = ["KIND", "gram_picture"]
 STYLES = ("coffee", "flower")
 # The longer side: less where a picture's pass takes more operations than that, or the reader is in a hurry.
 SIDE, LEAST_SIDE, _OPERATIONS = 192, 128, 1.05e10
-# Below this many steps content alone is still more noise than picture.
 LEAST_STEPS, MOST_STEPS = 60, 150
 # Of the layer whose correlations are shown.
 _MAPS = 64
-# (title, the same in Italian, what differs from the defaults): the four of the lecture, then the layers one by one. From
-# noise, content alone needs more smoothness than beside a style, which brings its own: else it is grain in all colours.
-_FOUR: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("content only", "solo contenuto", {"style_weight": 0.0, "content_weight": 1.0, "tv_weight": 0.3, "init": "noise"}),
+# (title, the same in Italian, what differs from the defaults): with content alone the four of the lecture, then the layers
+# one by one.
+_CONTENT = ("content only", "solo contenuto")
+_PAINTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
     ("both", "entrambi", {}),
     ("both, Gram scrambled", "entrambi, Gram rimescolata", {"scramble": True, "statistic": "gram"}),
@@ -84,29 +86,42 @@ def _style(picture: str) -> str:
     return next(name for name in STYLES if name != picture)
 
 
-def _steps(context: Context, runs: int, side: int) -> int:
-    """How many steps of each run fit into the chapter's seconds, from the time of a few real ones."""
+def _steps(context: Context, seconds: float, side: int) -> int:
+    """How many steps of each run fit into its seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
     probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe.picture),), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
-    return fitting(context.seconds / runs, cost, LEAST_STEPS, MOST_STEPS)
+    return fitting(seconds, cost, LEAST_STEPS, MOST_STEPS)
 
 
 def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
-    """The four, then, unless in a hurry, style alone with more and more layers."""
+    """Style alone, both, and the control; then, unless in a hurry, style alone with more and more layers."""
     if hurried:
-        return list(_FOUR)
+        return list(_PAINTED)
     # With all of them it is style only again.
     more = [tuple(layers[: i + 1]) for i in range(len(layers) - 1)]
     return [
-        *_FOUR,
+        *_PAINTED,
         *(
             (f"style only, up to {chosen[-1]}", f"solo stile, fino a {chosen[-1]}",
              {"content_weight": 0.0, "init": "noise", "style_layers": chosen})
             for chosen in more
         ),
     ]  # fmt: skip
+
+
+def _content_alone(context: Context, content: Tensor, steps: int) -> InvertRecipe:
+    """As the chapter on inversion does: by the painter, from noise, content alone is grain in the style's colours."""
+    network, (height, width) = context.network, content.shape[2:]
+    return InvertRecipe(
+        layers=default_layers(network).content, picture=context.recipe.picture, size=f"{height}x{width}", samples=1,
+        steps=steps, seed=context.recipe.seed, judge="none", prior=prior_for(network, steps, min(height, width)),
+    )  # fmt: skip
+
+
+def _shown(titles: tuple[str, str], picture: Tensor, losses: dict[str, float], steps: list[int]) -> dict[str, Any]:
+    return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps}
 
 
 def _make(context: Context, series: Series) -> Chapter | None:
@@ -122,28 +137,36 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
     side, named = _side(context, layers), _style(recipe.picture)
     plans = _plans(layers, context.hurried)
-    steps = _steps(context, len(plans), side)
-    shown: list[dict[str, Any]] = []
-    style = pictures_io.load(named, size=side)
+    part = context.seconds / (len(plans) + 1)
+    steps = _steps(context, part, side)
+    style, content = (pictures_io.load(name, size=side) for name in (named, recipe.picture))
+    alone = _content_alone(context, content, steps)
+    recreated = recreate(alone, network, series.part(part))
+    if not recreated.recreations:
+        return None
+    made = recreated.recreations[0]
+    shown = [_shown(_CONTENT, made.pictures, {made.layer: made.feature_error[0]}, [recreated.steps])]
+    painted: list[Stylized] = []
     for english, italian, fields in plans:
         if series.stopped:
             break
         asked = StylizeRecipe.model_validate(
             {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
         )
-        result = run(asked, network, series.part(context.seconds / len(plans)))
-        distance = _pair_distance(network, result.picture, style, layers)
-        shown.append({"title": english, "italian": italian, "result": result, "distance": distance})
-    if len(shown) < len(_FOUR):
+        result = run(asked, network, series.part(part))
+        painted.append(result)
+        shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps)))
+    if len(shown) <= len(_PAINTED):
         return None
-    content = pictures_io.load(recipe.picture, size=side)
+    for one in shown:
+        one["distance"] = _pair_distance(network, one["picture"], style, layers)
     gram_layer = layers[min(1, len(layers) - 1)]
     maps = _liveliest(network, style, gram_layer)
     grams = [
         {"title": english, "italian": italian, "picture": gram_picture(network, picture, gram_layer, maps)}
         for english, italian, picture in (
             ("the style", "lo stile", style),
-            *((one["title"], one["italian"], one["result"].picture) for one in shown[1:4]),
+            *((one["title"], one["italian"], one["picture"]) for one in shown[1:4]),
         )
     ]
     values = {
@@ -159,9 +182,10 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "layers": len(layers),
         "gram_layer": gram_layer,
         "steps": steps,
+        "content_layer": made.layer,
     }
     figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
-    both = shown[2]["result"]
+    both = painted[1]
     said = command(
         "stylize", recipe.picture, named, size=side, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
     )
@@ -170,13 +194,15 @@ def _make(context: Context, series: Series) -> Chapter | None:
         figure,
         values=values,
         holds=shown[1]["distance"] < min(values["photograph_distance"], shown[3]["distance"]),
-        how=[how(both.recipe, run, network, context.arch, said)],
+        how=[
+            how(both.recipe, run, network, context.arch, said),
+            recreation(alone, network, context.arch),
+        ],
         papers=(papers.GATYS_TEXTURE, papers.GATYS),
         numbers={
             "photograph_pair_distance": values["photograph_distance"],
             "pictures": [
-                {"title": one["title"], "losses": one["result"].losses, "steps": list(one["result"].steps),
-                 "pair_distance": one["distance"]}
+                {"title": one["title"], "losses": one["losses"], "steps": one["steps"], "pair_distance": one["distance"]}
                 for one in shown
             ],
         },
