@@ -6,7 +6,7 @@ import torch
 
 from lanterna import Network
 from lanterna.patterns.projection import project
-from lanterna.pictures import sample
+from lanterna.pictures import load
 from lanterna.techniques.dream import DreamRecipe
 from lanterna.techniques.dream import run as dream
 from lanterna.techniques.fool import FoolRecipe, run
@@ -41,7 +41,7 @@ def test_a_picture_that_fools_is_grey(grey: Network) -> None:
 
 
 def test_a_projection_is_grey(grey: Network) -> None:
-    pattern = project(grey, sample("coffee", size=(32, 32)), "act2", 1, torch.tensor([8]), torch.tensor([8])).pattern
+    pattern = project(grey, load("coffee", size=(32, 32)), "act2", 1, torch.tensor([8]), torch.tensor([8])).pattern
     assert pattern.shape == (1, 1, 32, 32) and float(pattern.abs().max()) > 0
 
 
