@@ -41,7 +41,9 @@ def test_a_picture_that_fools_is_grey(grey: Network) -> None:
 
 
 def test_a_projection_is_grey(grey: Network) -> None:
-    pattern = project(grey, load("coffee", size=(32, 32)), "act2", 1, torch.tensor([8]), torch.tensor([8])).pattern
+    picture = load("coffee", size=(32, 32))
+    loudest = int(grey.capture(picture, ["act2"])["act2"][0, :, 8, 8].argmax())
+    pattern = project(grey, picture, "act2", loudest, torch.tensor([8]), torch.tensor([8])).pattern
     assert pattern.shape == (1, 1, 32, 32) and float(pattern.abs().max()) > 0
 
 

@@ -1,7 +1,8 @@
 """Redirected ReLU: a way for gradient through units that are off, after Lucid's redirected_relu_grad.
 
 A unit that is off for the starting picture passes no gradient, and ascent from there stays grey. While `RedirectedReLU` is
-active, a ReLU whose whole gradient is zero for a picture lets through what would push its input up.
+active, a ReLU lets through what would push its input up wherever its gradient is zero in all channels. A departure: Lucid
+asks for zeros over the whole map, and then a unit that fires in one corner of the picture fills that corner alone.
 """
 
 from typing import Any
@@ -31,8 +32,10 @@ class _Redirect(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         off, on = ctx.saved_tensors
         grad = grads[0]
-        plain = masked(grad, (~off if on is None else on).view(torch.uint8))
-        blocked = (plain == 0).flatten(1).all(1).view(-1, *[1] * (grad.ndim - 1))
+        fired = masked(grad, (~off).view(torch.uint8))
+        plain = fired if on is None else masked(grad, on.view(torch.uint8))
+        # What fires as much as it can gets no gradient either, and is not off.
+        blocked = (fired == 0).all(1, keepdim=True)
         # Asking is free on the CPU, and most often it saves the rest; elsewhere it would make the host wait.
         if not grad.is_cuda and not bool(blocked.any()):
             return plain, None, None
