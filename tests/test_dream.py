@@ -226,3 +226,12 @@ def test_deep_blocks_of_lite0_keep_colours_and_contrast(lite0: Network) -> None:
 
     assert ends(result.picture) < ends(result.start) + 0.05
     assert float((result.picture.mean((2, 3)) - result.start.mean((2, 3))).abs().max()) < 0.04
+
+
+@pytest.mark.parametrize("layer", ["relu1_2", "relu2_2"])
+def test_shallow_layers_of_vgg_run_into_no_colour_of_their_own(vgg16_hed: Network, layer: str) -> None:
+    """Magenta and blue grew at the right border, where the photograph is palest."""
+    made = run(DreamRecipe(picture="chelsea", layers=(layer,), size="128x128", octaves=2), vgg16_hed)
+    chroma = [(one.amax(1) - one.amin(1)).flatten().quantile(0.999) for one in (made.picture, made.start)]
+    assert float(chroma[0]) < float(chroma[1]) + 0.2
+    assert made.activation[0] > 1.3 * made.start_activation[0]

@@ -27,7 +27,7 @@ from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Recipe
 from lanterna.techniques.units import parse_size
-from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, wanted
+from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
@@ -38,6 +38,8 @@ USUAL_SIDE = 1024
 _LEAST_SIDE = 16
 # About how much the maps of one tile may take, in bytes.
 _TILE_MEMORY = 250e6
+# What goes in the colours of photographs of the steps for layers that see little, which else run into colours of their own.
+_SHALLOW_COLOUR = 0.9
 # Features of pictures larger than this are measured in their middle.
 _MEASURED_SIDE = 448
 
@@ -172,7 +174,8 @@ class Dreamer:
         if len(wishes) > 1:
             weights = _balanced(wishes, features, guide, network, seen)
             objective = wanted(wishes, weights, features, guide)
-        shaping = Shaping(restrain=recipe.restrain, grey=network.channels == 1)
+        colour = _SHALLOW_COLOUR if any(sees_little(layer) for layer in layers) else Shaping.colour
+        shaping = Shaping(restrain=recipe.restrain, colour=colour, grey=network.channels == 1)
         return cls(recipe, network, wishes, reach, objective, mask, shaping)
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:

@@ -15,14 +15,17 @@ from lanterna.objectives import Objective, channel
 from lanterna.techniques.units import parse_units
 from lanterna.tiles import per_position
 
-__all__ = ["Wish", "default_layers", "default_step_size", "parse_wishes", "wanted"]
+__all__ = ["Wish", "default_layers", "default_step_size", "parse_wishes", "sees_little", "wanted"]
 
 # Chosen by eye over the sample pictures: eyes, fur and faces; eyes and textures.
 _DEFAULT = {"efficientnet_lite0": "blocks.4", "efficientnet_lite1": "blocks.4", "vgg16_hed": "relu4_2"}
 
 # Channels are divided by their magnitude in the picture plus this share of the layer's mean, or those that hardly fire would
-# be as loud as any.
-_FLOOR = 0.3
+# be as loud as any. Of layers that see little it is more: what hardly fires there is a colour that the picture lacks, and
+# would fill its palest corner with magenta.
+_FLOOR, _SHALLOW_FLOOR = 0.3, 1.0
+# Side in pixels below which a layer sees little: edges and colours.
+_LITTLE = 32
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ def default_layers(network: Network) -> tuple[str, ...]:
 def default_step_size(network: Network) -> float:
     """In 8-bit levels: VGG's gradients point the same way from step to step, so that smaller steps do."""
     return 1.2 if network.source == "vgg16_hed" else 2.5
+
+
+def sees_little(layer: Layer) -> bool:
+    """Whether a position of the layer sees so few pixels that colours and edges are all it can tell."""
+    return layer.receptive_field is not None and max(layer.receptive_field) < _LITTLE
 
 
 def parse_wishes(texts: Sequence[str], network: Network) -> list[Wish]:
@@ -91,7 +99,8 @@ def wanted(
     for wish, weight in zip(wishes, weights, strict=True):
         name = wish.layer.name
         loudness = features[name].square().mean([0, *range(2, features[name].ndim)]).sqrt()
-        loudness = loudness + _FLOOR * loudness.mean() + 1e-12
+        floor = _SHALLOW_FLOOR if sees_little(wish.layer) else _FLOOR
+        loudness = loudness + floor * loudness.mean() + 1e-12
         if wish.unit is not None:
             term = channel(name, wish.unit)
         elif guide is None:
