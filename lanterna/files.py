@@ -1,12 +1,14 @@
 """Files that are written whole or not at all: under a name of their own first, then renamed."""
 
 import contextlib
+import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["remove_temporary", "replace_file", "temporary_name"]
+__all__ = ["new_folder", "remove_temporary", "replace_file", "temporary_name", "write_json"]
 
 
 def temporary_name(folder: Path) -> Path:
@@ -22,6 +24,21 @@ def remove_temporary(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """`folder`, which need not be there, to write into; where the block fails, what was made of folders is gone again."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        # Innermost first, and none that something was put into.
+        with contextlib.suppress(OSError):
+            for one in made:
+                one.rmdir()
+        raise
+
+
 def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
     """Write `target`, and its folder where there is none: no reader and no crash ever sees half a file.
 
@@ -29,24 +46,27 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
     and a folder that was not there is not there.
     """
     real = target.resolve()
-    made = [folder for folder in real.parents if not folder.exists()]
     temporary = temporary_name(real.parent)
     try:
-        real.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(real)
+        with new_folder(real.parent):
+            try:
+                with temporary.open("xb") as file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(real)
+            finally:
+                # Also on Ctrl-C; after the rename it is gone already.
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
     except OSError as error:
         # A full disk says nothing about the file that did not fit.
         raise OSError(error.errno, error.strerror or str(error), str(target)) from error
-    finally:
-        # Also on Ctrl-C; after the rename it is gone already.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        # Of folders, those that are empty: innermost first, and none that somebody else has put something into.
-        with contextlib.suppress(OSError):
-            for folder in [] if real.exists() else made:
-                folder.rmdir()
+
+
+def write_json(target: Path, value: Any) -> Path:
+    """Write `value` for people and machines to read; gives `target` back. Raises OSError as `replace_file` does."""
+    # The name of a file may hold half a surrogate pair, which JSON can say and UTF-8 can't.
+    replace_file(target, [json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
+    return target

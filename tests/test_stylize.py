@@ -283,7 +283,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(lanterna: Run, folder: Path) -
         (["chelsea", "coffee", "--content-weight", "-1"], "--content-weight -1"),
         (["chelsea", "coffee", "--style-blend-weights", "a"], "not numbers"),
         (["chelsea", "coffee", "--out", "a.bmp"], "suffix"),
-        (["chelsea", "coffee", "--film", "a.avi"], ".webp or .gif"),
+        (["chelsea", "coffee", "--film", "a.avi"], "allowed are .webp, .gif"),
         (["chelsea", "coffee", "--preset", "gatys", "--checkpoint", "x"], "multiscale"),
         (["chelsea", "coffee", "--size", "4"], "too small"),
     ],

@@ -1,6 +1,5 @@
 """`autoencode`: a compact description of a data set, and what it shows."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +10,10 @@ from lanterna.autoencode.experiments import EXPERIMENTS
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.run import Autoencoded, run
 from lanterna.autoencode.variants import Variant
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Common, field_help, make_recipe
 from lanterna.errors import InputError, UnknownNameError
-from lanterna.files import replace_file
+from lanterna.files import new_folder, write_json
 from lanterna.provenance import describe
 from lanterna.report.autoencode import page
 from lanterna.report.page import check_folder, write_page
@@ -73,12 +72,13 @@ def autoencode(
     common.apply()
     made = _run(chosen, common)
     numbers = {"recipe": describe(chosen, None, {}), **made.numbers()}
-    return _tell(made, numbers, _write(made, numbers, out), common)
+    with new_folder(out):
+        files = _write(made, numbers, out)
+    return _tell(made, numbers, files, common)
 
 
 def _run(recipe: AutoencodeRecipe, common: Common) -> Autoencoded:
-    stopper = Stopper()
-    with stopper.installed(), listener("autoencode", stopper, quiet=common.quiet, share=True) as listen:
+    with watching("autoencode", quiet=common.quiet, share=True) as listen:
         return run(recipe, listen)
 
 
@@ -106,7 +106,6 @@ def _tell(made: Autoencoded, numbers: dict[str, Any], outputs: list[str], common
 
 
 def _write(made: Autoencoded, numbers: dict[str, Any], out: Path) -> list[str]:
-    out.mkdir(parents=True, exist_ok=True)
     files = [model.save(out / f"{model.variant}-{code}.safetensors") for code, model in made.models.items()]
     for part in made.parts:
         files += [
@@ -117,8 +116,7 @@ def _write(made: Autoencoded, numbers: dict[str, Any], out: Path) -> list[str]:
             )
             for figure in part.figures
         ]
-    files.append(out / "numbers.json")
-    replace_file(files[-1], [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])
+    files.append(write_json(out / "numbers.json", numbers))
     files.append(out / "index.html")
     write_page(files[-1], page(made))
     return [str(file) for file in files]

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from lanterna.events import STOP, Entered, Event, Listener, Started, Stepped
 
-__all__ = ["Stopper", "errors", "listener", "print_json", "results", "stopping_after"]
+__all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "watching"]
 
 results = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,8 +47,12 @@ class Stopper:
 
 
 @contextmanager
-def listener(title: str, stopper: Stopper, *, quiet: bool, share: bool = False) -> Iterator[Listener]:
-    """A listener that draws a bar with the time left and passes Ctrl-C on to the loop; `share` counts in percent."""
+def watching(title: str, *, quiet: bool, share: bool = False, stopper: Stopper | None = None) -> Iterator[Listener]:
+    """A listener that draws a bar with the time left and passes Ctrl-C on to the loop; `share` counts in percent.
+
+    `stopper` is for who wants to know afterwards whether Ctrl-C came.
+    """
+    stop = stopper or Stopper()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,13 +74,14 @@ def listener(title: str, stopper: Stopper, *, quiet: bool, share: bool = False) 
             progress.update(task, completed=event.step)
         elif isinstance(event, Entered):
             progress.update(task, description=f"{title}: {event.title}")
-        return STOP if stopper.asked else None
+        return STOP if stop.asked else None
 
-    try:
-        yield listen
-    finally:
-        if started:
-            progress.stop()
+    with stop.installed():
+        try:
+            yield listen
+        finally:
+            if started:
+                progress.stop()
 
 
 def stopping_after(listen: Listener, steps: int | None) -> Listener:

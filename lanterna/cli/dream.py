@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
+from lanterna.cli.console import print_json, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -91,8 +91,7 @@ def dream(
 def _make(
     recipe: DreamRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
 ) -> int:
-    stopper = Stopper()
-    with stopper.installed(), listener("dream", stopper, quiet=common.quiet) as listen:
+    with watching("dream", quiet=common.quiet) as listen:
         result = run(recipe, net, stopping_after(listen, until))
     record = describe(recipe, net, options)
     if result.stopped:
@@ -123,8 +122,7 @@ def _numbers(result: Dream) -> dict[str, Any]:
 def _film(recipe: ZoomRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], keep_frames: bool) -> int:
     folder = frames_folder(out)
     record = describe(recipe, net, options)
-    stopper = Stopper()
-    with stopper.installed(), listener("dream", stopper, quiet=common.quiet) as listen:
+    with watching("dream", quiet=common.quiet) as listen:
         made = zooming.run(recipe, net, folder, lambda: record, listen)
     # An interrupted film is none; its frames wait for the next run of the same command.
     whole = not made.stopped

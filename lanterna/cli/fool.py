@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -103,8 +103,7 @@ def _check_out(out: Path) -> None:
 
 
 def _make(recipe: FoolRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], which: str) -> int:
-    stopper = Stopper()
-    with stopper.installed(), listener(f"fool ({recipe.attack})", stopper, quiet=common.quiet) as listen:
+    with watching(f"fool ({recipe.attack})", quiet=common.quiet) as listen:
         made = picture_technique.run(recipe, net, listen)
     record = describe(recipe, net, options)
     files = []
@@ -148,8 +147,7 @@ def _report(made: Fooled, files: list[Path]) -> None:
 
 
 def _make_noise(recipe: FoolNoiseRecipe, net: Network, common: Common, out: Path, options: dict[str, Any]) -> int:
-    stopper = Stopper()
-    with stopper.installed(), listener("fool (from noise)", stopper, quiet=common.quiet) as listen:
+    with watching("fool (from noise)", quiet=common.quiet) as listen:
         made = noise_technique.run(recipe, net, listen)
     record = describe(recipe, net, options)
     file = pictures.save(made.sheet(), out, recipe=record)

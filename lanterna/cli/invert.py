@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
+from lanterna.cli.console import print_json, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.networks.network import Network
 from lanterna.objectives import Measure
@@ -64,8 +64,7 @@ def invert(
 
 def _run(recipe: InvertRecipe, net: Network, common: Common, until: int | None) -> Inversion:
     """The run with its bar; `until` ends it after so many steps, as the user once did."""
-    stopper = Stopper()
-    with stopper.installed(), listener("invert", stopper, quiet=common.quiet) as listen:
+    with watching("invert", quiet=common.quiet) as listen:
         return run(recipe, net, stopping_after(listen, until))
 
 

@@ -1,16 +1,15 @@
 """`manifold`: two classifiers on the same data, and where the data lives."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures as pictures_io
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Common, field_help, make_recipe
 from lanterna.errors import InputError, UnknownNameError
-from lanterna.files import replace_file
+from lanterna.files import new_folder, write_json
 from lanterna.provenance import describe
 from lanterna.report.manifold import manifold_page
 from lanterna.report.page import check_folder
@@ -58,16 +57,16 @@ def manifold(
     common.apply()
     made = _run(chosen, common)
     record = describe(chosen, None, {})
-    out.mkdir(parents=True, exist_ok=True)
     drawn = {name: made.figure(name) for name in FIGURES}
-    files = [
-        _save(picture, out / f"{number + 1}-{name}.png", {**record, "figure": name})
-        for number, (name, picture) in enumerate(drawn.items())
-    ]
     told = {"recipe": record, **_numbers(made)}
-    replace_file(out / "manifold.json", [json.dumps(told, indent=2, ensure_ascii=False).encode()])
-    manifold_page(made, out / "index.html", drawn)
-    return _tell(made, told, [out / "index.html", out / "manifold.json", *files], common)
+    with new_folder(out):
+        files = [
+            _save(picture, out / f"{number + 1}-{name}.png", {**record, "figure": name})
+            for number, (name, picture) in enumerate(drawn.items())
+        ]
+        written = write_json(out / "manifold.json", told)
+        manifold_page(made, out / "index.html", drawn)
+    return _tell(made, told, [out / "index.html", written, *files], common)
 
 
 def _save(picture: Any, path: Path, record: dict[str, Any]) -> Path:
@@ -75,8 +74,7 @@ def _save(picture: Any, path: Path, record: dict[str, Any]) -> Path:
 
 
 def _run(recipe: ManifoldRecipe, common: Common) -> Manifold:
-    stopper = Stopper()
-    with stopper.installed(), listener("manifold", stopper, quiet=common.quiet, share=True) as listen:
+    with watching("manifold", quiet=common.quiet, share=True) as listen:
         return run(recipe, listen)
 
 

@@ -1,16 +1,15 @@
 """`patterns`: what real pictures excite a unit."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
-from lanterna.files import replace_file
+from lanterna.files import new_folder, write_json
 from lanterna.networks.network import Network
 from lanterna.patterns.projection import Method
 from lanterna.provenance import describe
@@ -60,20 +59,19 @@ def patterns(
     made = _run(chosen, net, common, scan)
     record = describe(chosen, net, {"arch": arch})
     numbers = {"recipe": record, **_numbers(made)}
-    out.mkdir(parents=True, exist_ok=True)
     pages = made.sheets()
     names = ["patterns.png"] if len(pages) == 1 else [f"patterns-{i:03d}.png" for i in range(len(pages))]
-    files = [
-        pictures.save(page, out / name, recipe={**record, "page": i})
-        for i, (page, name) in enumerate(zip(pages, names, strict=True))
-    ]
-    replace_file(out / "patterns.json", [json.dumps(numbers, indent=2, ensure_ascii=False).encode()])
-    return _tell(made, numbers, [*files, out / "patterns.json"], common)
+    with new_folder(out):
+        files = [
+            pictures.save(page, out / name, recipe={**record, "page": i})
+            for i, (page, name) in enumerate(zip(pages, names, strict=True))
+        ]
+        files.append(write_json(out / "patterns.json", numbers))
+    return _tell(made, numbers, files, common)
 
 
 def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None) -> Patterns:
-    stopper = Stopper()
-    with stopper.installed(), listener("patterns", stopper, quiet=common.quiet, share=True) as listen:
+    with watching("patterns", quiet=common.quiet, share=True) as listen:
         return run(recipe, net, listen, file=scan)
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import Stopper, listener, print_json, results
-from lanterna.cli.film import Film, check_film
+from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.film import KINDS, Film
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.cli.stylize_clip import check_clip_out, make_clip, wants_clip
 from lanterna.errors import InputError
@@ -17,6 +17,7 @@ from lanterna.moments import StatisticName
 from lanterna.networks.adapt import Pooling
 from lanterna.networks.network import Network
 from lanterna.pictures.clip import CLIPS, open_clip
+from lanterna.pictures.film import check_film
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
@@ -186,7 +187,8 @@ def _command(
 ) -> int:
     chosen = make_recipe(kind, file, fields)
     pictures.check_writable(out)
-    check_film(film)
+    if film is not None:
+        check_film(film, KINDS)
     net = load_network(network, common, arch)
     return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
 
@@ -238,9 +240,8 @@ def _run(
             save_sketch(sketch, checkpoint, key)
 
     frames = Film()
-    stopper = Stopper()
     name: Literal["stylize", "texture"] = "stylize" if isinstance(recipe, StylizeRecipe) else "texture"
-    with stopper.installed(), listener(name, stopper, quiet=common.quiet, share=True) as listen:
+    with watching(name, quiet=common.quiet, share=True) as listen:
 
         def listen_and_film(event: Event) -> Literal["stop"] | None:
             if isinstance(event, Preview) and filmed:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Common
 from lanterna.errors import InputError, PictureError
 from lanterna.networks.network import Network
@@ -63,8 +63,7 @@ def make_clip(
     filmed = bool(out.suffix)
     folder = frames_folder(out) if filmed else out
     record = describe(recipe, net, options)
-    stopper = Stopper()
-    with stopper.installed(), listener("stylize", stopper, quiet=common.quiet, share=True) as listen:
+    with watching("stylize", quiet=common.quiet, share=True) as listen:
         made = run(recipe, net, folder, record, listen, clip=clip)
     outputs = [str(out)]
     if made.stopped:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lanterna.cli.console import Stopper, listener, print_json, results
+from lanterna.cli.console import print_json, results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.report.page import check_folder
@@ -59,8 +59,7 @@ def tour(
     recipe = make_recipe(TourRecipe, None, {**effort, **{key: value for key, value in fields.items() if value is not None}})
     check_folder(out)
     net = load_network(network, common, arch)
-    stopper = Stopper()
-    with stopper.installed(), listener("tour", stopper, quiet=common.quiet, share=True) as listen:
+    with watching("tour", quiet=common.quiet, share=True) as listen:
         made = make_tour(recipe, net, out, listen, arch=arch)
     if common.json:
         print_json(_numbers(made))

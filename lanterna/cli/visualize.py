@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.canvas import CanvasName
-from lanterna.cli.console import Stopper, listener, print_json, results, stopping_after
+from lanterna.cli.console import Stopper, print_json, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -79,8 +79,7 @@ def _can_save(net: Network) -> None:
 def _run(recipe: VisualizeRecipe, net: Network, common: Common, until: int | None) -> Visualization:
     """The run with its bar; `until` ends it after so many steps, as the user once did."""
     _can_save(net)
-    stopper = Stopper()
-    with stopper.installed(), listener("visualize", stopper, quiet=common.quiet) as listen:
+    with watching("visualize", quiet=common.quiet) as listen:
         return run(recipe, net, stopping_after(listen, until))
 
 
@@ -137,7 +136,7 @@ def _real(recipe: VisualizeRecipe, net: Network, common: Common, data: str) -> l
     units = parse_units(recipe.units, net)
     parse_size(recipe.size, net)
     stopper = Stopper()
-    with stopper.installed(), listener("scan", stopper, quiet=common.quiet) as listen:
+    with watching("scan", quiet=common.quiet, stopper=stopper) as listen:
         found = over_data(net, units, data, listen)
     if stopper.asked:
         raise KeyboardInterrupt

@@ -34,15 +34,19 @@ def check_film(path: str | Path, allowed: Sequence[str] = FILMS) -> Path:
     return target
 
 
-def save_film(frames: Sequence[Path], path: str | Path, *, fps: float = 25) -> Path:
-    """Writes the pictures in the files `frames`, all of one size, as a film; an odd last row or column is cut off in MP4.
+# A file of one, read when its turn comes, or the picture itself.
+Frame = Path | Image.Image
+
+
+def save_film(frames: Sequence[Frame], path: str | Path, *, fps: float = 25) -> Path:
+    """Writes the pictures `frames`, all of one size, as a film; an odd last row or column is cut off in MP4.
 
     The suffix decides: `.mp4`, `.gif` (256 colours) or `.webp` (lossy, quality 90).
 
     Raises PictureError where it can't be written: the file that was there before then still is.
     """
     target = check_film(path, ANIMATED)
-    encoders: dict[str, Callable[[Sequence[Path], Path, float], None]] = {".mp4": _mp4, ".gif": _gif, ".webp": _webp}
+    encoders: dict[str, Callable[[Sequence[Frame], Path, float], None]] = {".mp4": _mp4, ".gif": _gif, ".webp": _webp}
     temporary = temporary_name(target.resolve().parent)
     try:
         encoders[target.suffix.lower()](frames, temporary, fps)
@@ -55,13 +59,16 @@ def save_film(frames: Sequence[Path], path: str | Path, *, fps: float = 25) -> P
     return target
 
 
-def _images(frames: Sequence[Path]) -> Iterator[Image.Image]:
+def _images(frames: Sequence[Frame]) -> Iterator[Image.Image]:
     for frame in frames:
+        if isinstance(frame, Image.Image):
+            yield frame
+            continue
         with Image.open(frame) as image:
             yield image.convert("RGB")
 
 
-def _gif(frames: Sequence[Path], target: Path, fps: float) -> None:
+def _gif(frames: Sequence[Frame], target: Path, fps: float) -> None:
     # One at a time: Pillow takes a generator, and a film in memory would be large.
     first, *_ = _images(frames[:1])
     # GIF counts in hundredths of a second, and below two most programs slow down.
@@ -71,13 +78,13 @@ def _gif(frames: Sequence[Path], target: Path, fps: float) -> None:
     )
 
 
-def _webp(frames: Sequence[Path], target: Path, fps: float) -> None:
+def _webp(frames: Sequence[Frame], target: Path, fps: float) -> None:
     first, *_ = _images(frames[:1])
     rest, shown = _images(frames[1:]), max(1, round(1000 / fps))
     first.save(target, "WEBP", save_all=True, append_images=rest, duration=shown, loop=0, quality=90)
 
 
-def _mp4(frames: Sequence[Path], target: Path, fps: float) -> None:
+def _mp4(frames: Sequence[Frame], target: Path, fps: float) -> None:
     import av
 
     with av.open(str(target), "w", format="mp4") as container:
