@@ -6,10 +6,8 @@
     │   ├── UnknownNameError          a name that does not exist, with the nearest matches
     │   └── NetworkError              a network that can't be used as asked
     ├── MissingError              exit code 4: something to install or fetch, the message says the command
-    └── OutOfMemoryError          exit code 1: names the picture size and the batch
-
-Beside them, where they arise: `manifold.training.InterruptedTrainingError` and `autoencode.workshop.StoppedError`, for a
-listener that asked to stop before a model was trained.
+    ├── OutOfMemoryError          exit code 1: names the picture size and the batch
+    └── StoppedError              exit code 130: a listener asked to stop before there was anything to give back
 
 A message says three things: what was given, what is allowed, the nearest match.
 """
@@ -24,6 +22,7 @@ __all__ = [
     "NetworkError",
     "OutOfMemoryError",
     "PictureError",
+    "StoppedError",
     "UnknownNameError",
 ]
 
@@ -70,3 +69,9 @@ class MissingError(LanternaError):
 
 class OutOfMemoryError(LanternaError):
     """Memory ran out; the message names the picture size and the batch."""
+
+
+class StoppedError(LanternaError):
+    """A listener asked to stop before there was anything to give back, as while a model is trained."""
+
+    exit_code = 130

@@ -11,11 +11,12 @@ import torch
 from shapes import bars
 
 from lanterna import InputError, MissingError, data, pictures
+from lanterna.errors import StoppedError
 from lanterna.events import STOP, Event, Stepped
 from lanterna.manifold import classifier, densities, quick
 from lanterna.manifold.judges import Judges
 from lanterna.manifold.sets import prepared, split
-from lanterna.manifold.training import InterruptedTrainingError, cache_file
+from lanterna.manifold.training import cache_file
 from lanterna.report import TourRecipe, tour
 from lanterna.techniques.manifold import FIGURES, ManifoldRecipe, run
 
@@ -80,7 +81,7 @@ def test_an_interrupted_training_leaves_nothing_and_starts_again(cache: Path) ->
     def stop(event: Event) -> str | None:
         return STOP if isinstance(event, Stepped) and event.step == 2 else None
 
-    with pytest.raises(InterruptedTrainingError, match="starts again"):
+    with pytest.raises(StoppedError, match="starts again"):
         densities.trained_densities(parts, 4, 0, stop)
     assert not cache.exists()
     model, was_there = densities.trained_densities(parts, 4, 0)
@@ -181,7 +182,7 @@ def test_stopping_keeps_the_seeds_that_are_done(cache: Path, folder: Path) -> No
     def stop_after(step: int) -> Callable[[Event], str | None]:
         return lambda event: STOP if isinstance(event, Stepped) and event.step > step else None
 
-    with pytest.raises(InterruptedTrainingError):
+    with pytest.raises(StoppedError):
         run(recipe, stop_after(0))
     made = run(recipe, stop_after(520))
     assert made.stopped and len(made.studies) == 1

@@ -11,7 +11,8 @@ from lanterna.autoencode.part import Part
 from lanterna.autoencode.pictures import Split, open_split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.variants import make_module
-from lanterna.autoencode.workshop import StoppedError, Workshop
+from lanterna.autoencode.workshop import Workshop
+from lanterna.errors import StoppedError
 from lanterna.events import Listener
 from lanterna.progress import Series
 

@@ -17,19 +17,15 @@ from lanterna.autoencode.pictures import Split
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.training import train
 from lanterna.autoencode.variants import Module, Variant, gaussian_nats, make_module, training_loss
-from lanterna.errors import InputError, LanternaError
+from lanterna.errors import InputError, StoppedError
 from lanterna.networks.wheels import cache_dir
 from lanterna.progress import Series
 
-__all__ = ["StoppedError", "Workshop"]
+__all__ = ["Workshop"]
 
 # A change of modules or training that changes what comes out: models of another revision are made anew.
 _REVISION = 1
 _SHOWN = 8
-
-
-class StoppedError(LanternaError):
-    """A listener asked to stop while a model was trained; its checkpoint is kept and taken up by the next run."""
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Quick:
 def quick(seed: int, steps: int | None, listeners: tuple[Listener, Listener, Listener]) -> Quick:
     """Both classifiers of digits and their two figures; `steps` limits training and ascent, for tests and hurried readers.
 
-    Raises MissingError where the digits are not fetched, InterruptedTrainingError where a listener asks to stop.
+    Raises MissingError where the digits are not fetched, StoppedError where a listener asks to stop.
     """
     dataset = data_sets.load(DATA)
     count, first, second = WHOLE

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lanterna.data import Dataset
 from lanterna.errors import InputError
+from lanterna.pictures.colour import luminance
 
 __all__ = ["SIDE", "Split", "grey", "prepared", "split"]
 
@@ -48,7 +49,7 @@ class Split:
 def grey(pictures: Tensor, fit: bool = False) -> Tensor:
     """Pictures (B, C, H, W) as grey ones (B, 1, 28, 28), by luma and averaging; `fit` crops the middle to a square."""
     if pictures.shape[1] == 3:
-        pictures = (pictures * pictures.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        pictures = luminance(pictures)
     height, width = pictures.shape[2:]
     if fit and height != width:
         side = min(height, width)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lanterna.errors import StoppedError
 from lanterna.events import Listener, Stepped
 from lanterna.manifold.classifier import trained_classifier
 from lanterna.manifold.densities import trained_densities
@@ -26,7 +27,6 @@ from lanterna.manifold.stimuli import (
     phase_scrambled,
     pixel_shuffled,
 )
-from lanterna.manifold.training import InterruptedTrainingError
 from lanterna.manifold.wall import Wall, noise_wall
 
 __all__ = ["SCORES", "Effort", "Group", "Progress", "Study", "fooled", "study"]
@@ -165,7 +165,7 @@ class Progress:
     def reach(self, done: int, total: int = 100) -> None:
         """`done` of `total`."""
         if self._listener is not None and self._listener(Stepped(done, total, torch.zeros(1))) is not None:
-            raise InterruptedTrainingError("stopped; models that were finished are kept")
+            raise StoppedError("stopped; models that were finished are kept")
 
 
 def study(
@@ -178,7 +178,7 @@ def study(
     """Train or load both classifiers for `seed` and measure everything; `others` are pictures of other data sets, by name.
 
     `on_event` are the listeners for training the classifier, training the densities, and measuring. Raises
-    InterruptedTrainingError where one asks to stop.
+    StoppedError where one asks to stop.
     """
     parts = split(data, seed)
     classifier, first = trained_classifier(parts, effort.classifier_steps, seed, on_event[0])

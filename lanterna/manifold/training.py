@@ -11,23 +11,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from lanterna.errors import InputError, LanternaError
+from lanterna.errors import InputError, LanternaError, StoppedError
 from lanterna.events import Done, Listener, Started, Stepped
 from lanterna.files import replace_file
 from lanterna.networks.wheels import cache_dir
 
-__all__ = ["InterruptedTrainingError", "cache_file", "cached", "initialise", "minimise", "shuffled_batches"]
+__all__ = ["cache_file", "cached", "initialise", "minimise", "shuffled_batches"]
 
 # Raised when what is stored, or how it is trained, changes: files of other versions are then left alone.
 SCHEMA_VERSION = 1
 
 M = TypeVar("M", bound=nn.Module)
-
-
-class InterruptedTrainingError(LanternaError):
-    """A listener asked to stop before a model was finished; nothing of it was kept."""
-
-    exit_code = 130
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
@@ -58,7 +52,7 @@ def minimise(
 ) -> None:
     """Adam for `steps` steps, with a learning rate that rises in the first tenth and falls to zero.
 
-    Raises InterruptedTrainingError where the listener asks to stop, LanternaError where the loss is no longer finite.
+    Raises StoppedError where the listener asks to stop, LanternaError where the loss is no longer finite.
     """
     tell: Listener = on_event or (lambda _event: None)
     optimiser = torch.optim.Adam(list(parameters), lr=lr)
@@ -66,7 +60,7 @@ def minimise(
     asked = tell(Started(steps, 1)) is not None
     for step in range(1, steps + 1):
         if asked:
-            raise InterruptedTrainingError("training was stopped; models that were finished are kept, this one starts again")
+            raise StoppedError("training was stopped; models that were finished are kept, this one starts again")
         optimiser.zero_grad(set_to_none=True)
         value = loss()
         if not bool(torch.isfinite(value)):

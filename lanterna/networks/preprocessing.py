@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Preprocessing"]
+from lanterna.pictures.colour import luminance
 
-# ITU-R BT.601 luma weights, what Pillow's convert("L") uses.
-_LUMA = (0.299, 0.587, 0.114)
+__all__ = ["Preprocessing"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ class Preprocessing:
     def apply(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] to the network's input (B, channels, H, W)."""
         if self.channels == 1 and pictures.shape[1] == 3:
-            luma = pictures.new_tensor(_LUMA).view(1, 3, 1, 1)
-            pictures = (pictures * luma).sum(1, keepdim=True)
+            pictures = luminance(pictures)
         elif self.channels == 3 and pictures.shape[1] == 1:
             pictures = pictures.expand(-1, 3, -1, -1)
         if self.bgr:

@@ -53,7 +53,7 @@ def match_colours(picture: Tensor, reference: Tensor) -> Tensor:
 
 
 def luminance(picture: Tensor) -> Tensor:
-    """(B, 3, H, W) to (B, 1, H, W): luma of BT.601."""
+    """(B, 3, H, W) to (B, 1, H, W): luma of BT.601, what Pillow's convert("L") uses."""
     return (picture * _YCBCR[0].to(picture).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 

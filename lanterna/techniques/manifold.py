@@ -11,13 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import data as data_sets
-from lanterna.errors import MissingError
+from lanterna.errors import MissingError, StoppedError
 from lanterna.events import Listener
 from lanterna.manifold import figures
 from lanterna.manifold.measures import over_seeds
 from lanterna.manifold.sets import SIDE, Prepared, grey, prepared
 from lanterna.manifold.study import Effort, Study, study
-from lanterna.manifold.training import InterruptedTrainingError
 from lanterna.progress import Series
 from lanterna.recipe import Recipe
 
@@ -140,7 +139,7 @@ def _others(recipe: ManifoldRecipe, notes: list[str]) -> dict[str, Tensor]:
 def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
     """Train what is not in the cache yet, and measure, once for each seed.
 
-    Raises InputError for data that two classifiers can't be trained on, and InterruptedTrainingError where it was stopped
+    Raises InputError for data that two classifiers can't be trained on, and StoppedError where it was stopped
     before the first seed was done; models that were finished stay in the cache.
     """
     dataset = data_sets.load(recipe.data)
@@ -163,7 +162,7 @@ def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
             made = study(
                 data, recipe.seed + number, recipe.effort(number == 0), others, (listeners[0], listeners[1], listeners[2])
             )
-        except InterruptedTrainingError:
+        except StoppedError:
             if not studies:
                 raise
             break

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from lanterna.autoencode.augment import moved
 from lanterna.autoencode.training import Plan, train
-from lanterna.autoencode.workshop import StoppedError, Workshop
+from lanterna.autoencode.workshop import Workshop
+from lanterna.errors import StoppedError
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
 

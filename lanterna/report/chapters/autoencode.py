@@ -7,8 +7,7 @@ from torch import Tensor
 
 from lanterna.autoencode.quick import CODES, Quick, quick
 from lanterna.autoencode.run import run
-from lanterna.autoencode.workshop import StoppedError
-from lanterna.errors import MissingError
+from lanterna.errors import MissingError, StoppedError
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out

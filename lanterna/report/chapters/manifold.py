@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from lanterna.errors import MissingError
+from lanterna.errors import MissingError, StoppedError
 from lanterna.manifold import figures
 from lanterna.manifold.quick import quick
-from lanterna.manifold.training import InterruptedTrainingError
 from lanterna.progress import Series
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
@@ -36,7 +35,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         made = quick(context.recipe.seed, context.recipe.steps, (parts[0], parts[1], parts[2]))
     except MissingError as error:
         return left_out(KIND.name, "missing", message=str(error))
-    except InterruptedTrainingError:
+    except StoppedError:
         return None
     confident = {name: float(shown[2].mean()) for name, shown in made.fooling.items()}
     numbers: dict[str, Any] = {
