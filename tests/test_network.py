@@ -293,3 +293,13 @@ def test_relu_in_place_changes_no_layer_that_is_asked_for() -> None:
             assert torch.allclose(found, expected[name], atol=1e-5), (names, name)
     # The module that was wrapped is as it was, and so is the copy that all else starts from.
     assert not module[1].inplace and not network.module[1].inplace
+
+
+def test_classes_are_ranked_where_their_probabilities_are_the_same_to_the_last_bit() -> None:
+    class Faint(nn.Module):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return pictures.mean((1, 2, 3))[:, None] * torch.tensor([[1.0, 3.0, 2.0]]) * 1e-10
+
+    network = Network.wrap(Faint(), preprocessing=Preprocessing(size=(8, 8)))
+    best = network.classify(torch.full((1, 3, 8, 8), 0.5), 3)[0]
+    assert [one.index for one in best] == [1, 2, 0] and len({one.probability for one in best}) == 1

@@ -339,3 +339,8 @@ def test_pixels_go_with_chains_of_convolutions_and_large_pictures(lite0: Network
     assert prior_for(vgg16_hed, 60, 128) == "tv"
     assert prior_for(vgg16_hed, 60, 28) == prior_for(lite0, 60, 128) == "fourier"
     assert prior_for(lite0, 400, 128) == "tv"
+
+
+def test_small_activations_are_said_with_their_digits() -> None:
+    said = environment().from_string("{{ 12.345|value }}, {{ 0|value }}, {{ -0.000351|value }}, {{ 2e-9|value }}").render()
+    assert said == "12.35, 0.00, \u22120.00035, 2e\u221209"

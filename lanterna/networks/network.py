@@ -281,14 +281,16 @@ class Network:
             )
         with torch.no_grad():
             fitted = self.preprocessing.fit(pictures.to(self.device))
-            probabilities = self.logits(fitted).softmax(1)
-        best = probabilities.topk(min(top, probabilities.shape[1]))
+            return [self.predictions(logits, top) for logits in self.logits(fitted)]
+
+    def predictions(self, logits: Tensor, top: int) -> list[Prediction]:
+        """The `top` classes of one picture by its `logits` (classes,), best first."""
+        # Of a network that hardly answers, probabilities are the same to the last bit where logits still differ.
+        indices = logits.topk(min(top, len(logits))).indices
+        probabilities = logits.softmax(0)[indices]
         return [
-            [
-                Prediction(int(index), self.label(int(index)), float(value))
-                for value, index in zip(values, indices, strict=True)
-            ]
-            for values, indices in zip(best.values, best.indices, strict=True)
+            Prediction(index, self.label(index), value)
+            for index, value in zip(indices.tolist(), probabilities.tolist(), strict=True)
         ]
 
     def label(self, index: int) -> str:

@@ -103,13 +103,13 @@ def framed(
     """A chapter with all of its parts.
 
     `values` are what its prose says; `holds` whether the measurement agrees with the lecture's claim, None where it can't
-    tell; `random` whether the network has learnt nothing, which is then said beside the verdict.
+    tell; `random` whether the network has learnt nothing, which is then said beside the verdict, and to the prose.
     """
     html = render(
         "chapter.html",
         name=name,
         figure=figure,
-        told=_teller(name, values, holds),
+        told=_teller(name, {**values, "random": random}, holds),
         holds=holds,
         how=how,
         papers=papers,

@@ -34,7 +34,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
-    made.filters |= {"pct": _percent, "num": _number, "count": _count, "layer": _layer, "strato": _strato}
+    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count, "layer": _layer, "strato": _strato}
     return made
 
 
@@ -44,6 +44,11 @@ def _percent(share: float, digits: int = 0) -> str:
 
 def _number(value: float, form: str = ".2f") -> str:
     return format(value, form).replace("-", "\u2212")
+
+
+def _value(value: float) -> str:
+    """An activation, of whatever scale a network has."""
+    return _number(value) if abs(value) >= 0.1 or not value else _number(value, ".2g")
 
 
 def _count(value: int) -> str:

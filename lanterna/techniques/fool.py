@@ -234,8 +234,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
 def _predict(network: Network, picture: Tensor) -> tuple[Prediction, ...]:
     """The three best classes of the picture as it is."""
     with torch.no_grad():
-        best = network.logits(picture).softmax(1)[0].topk(min(3, network.layer("logits").channels))
-    return tuple(Prediction(int(i), network.label(int(i)), float(p)) for p, i in zip(best.values, best.indices, strict=True))
+        return tuple(network.predictions(network.logits(picture)[0], 3))
 
 
 def _transfer(
