@@ -116,6 +116,8 @@ def _numbers(made: Patterns) -> dict[str, Any]:
 def _report(made: Patterns, outputs: list[str]) -> None:
     for line in made.says():
         results.print(line, markup=False)
+    if made.crops:
+        results.print("NAME#TOP,LEFT,SIDE is a crop, in pixels", markup=False)
     for one in made.units:
         best = f"{one.found[0].value:.2f} in {one.found[0].sample}" if one.found else "nowhere"
         share = float(one.scan.share_active[one.unit.channel])

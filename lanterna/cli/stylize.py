@@ -216,7 +216,7 @@ def _make(
         print_json({"recipe": record, "outputs": [str(path) for path in files], **_told(result)})
     else:
         for name, loss in result.losses.items():
-            results.print(f"{name}: {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
+            results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
         for path in files:
             results.print(str(path), markup=False)
     return 130 if result.stopped else 0

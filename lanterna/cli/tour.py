@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import errors, print_json, results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.errors import InputError
 from lanterna.report.page import check_folder
@@ -65,6 +65,9 @@ def tour(
         print_json(_numbers(made))
     else:
         results.print(str(made.page.resolve()), markup=False)
+    if made.stopped:
+        count = len(made.chapters)
+        errors.print(f"stopped: the page has {count} {'chapter' if count == 1 else 'chapters'}; the same command goes on")
     return 130 if made.stopped else 0
 
 

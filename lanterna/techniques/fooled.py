@@ -105,7 +105,7 @@ class Fooled:
         ]
         second = self.transfer
         beside = (
-            [("no second network here", 0.0, False)]
+            []
             if second is None
             else [
                 (f"{second.network}, before: {second.before.label}", second.before.probability, False),
@@ -119,9 +119,9 @@ class Fooled:
         )
         rows = [columns[0], beside, columns[1], columns[2]]
         shown = [self.picture, self.difference, self.result, self.noise, *(pictures_io.bars(row, width) for row in rows)]
-        return pictures_io.sheet(
-            shown, [*self.captions(), self.network, "a second network", self.network, self.network], columns=4
-        )
+        fetch = "" if self.recipe.second == "none" else "; lanterna fetch efficientnet_lite1 brings one"
+        other = "a second network" if second else f"no second network{fetch}"
+        return pictures_io.sheet(shown, [*self.captions(), self.network, other, self.network, self.network], columns=4)
 
     def _repr_html_(self) -> str:
         return pictures_io.to_html(self.figure(), f"{self.label} seen as {self.after[0].label}")
