@@ -1,6 +1,7 @@
 """`manifold` as a whole, on bars instead of digits: training, the cache, the figures, the command, the tour's chapter."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -201,7 +202,10 @@ def test_the_chapter_is_quick_and_says_what_it_is_from(cache: Path, tmp_path: Pa
     monkeypatch.setattr(quick.data_sets, "load", lambda _name: bars())
     made = tour(recipe, tiny.network(), tmp_path / "two")
     page = made.page.read_text(encoding="utf-8")
-    # The photograph, the plane and what fools; and the place where pictures are shown large.
-    assert page.count("<img") == 1 + 2 + 1 and "Trained now, and quickly" in page
+    # The photograph, the plane and what fools in each language; and the place where pictures are shown large.
+    assert page.count("<img") == 1 + 2 * 2 + 1 and "Trained now, and quickly" in page
+    assert page.count('<img lang="en"') == page.count('<img lang="it"') == 2
+    english, italian = (re.findall(rf'<img lang="{language}" src="([^"]+)"', page) for language in ("en", "it"))
+    assert not set(english) & set(italian)
     numbers = made.chapters[0].numbers
     assert set(numbers["fooling_confidence"]) == {"discriminative", "generative"} and numbers["from_cache"] is False

@@ -13,6 +13,7 @@ from lanterna.networks.depths import layers_through_depth
 from lanterna.pictures import samples, save
 from lanterna.report import TourRecipe, tour
 from lanterna.report.chapters import CHAPTERS
+from lanterna.report.page import environment
 
 QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2}
 SHORT = {**QUICK, "chapters": ("units", "best_class", "layers")}
@@ -73,7 +74,8 @@ def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
         assert layer.name in page.words and layer.kind in page.words
     for row in made.chapters[1].numbers["layers"]:
         for activation in row["activation"]:
-            assert re.search(rf"made\s*creata {activation:.2f}\s", page.words.replace("\u2212", "-"))
+            said = environment().filters["value"](activation)
+            assert re.search(rf"made\s*creata {said}\s", page.words)
     assert [path.name for path in made.page.parent.iterdir()] == ["index.html"]
 
 

@@ -145,7 +145,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if not recreated.recreations:
         return None
     made = recreated.recreations[0]
-    shown = [_shown(_CONTENT, made.pictures, {made.layer: made.feature_error[0]}, [recreated.steps])]
+    shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps])]
     painted: list[Stylized] = []
     for english, italian, fields in plans:
         if series.stopped:
