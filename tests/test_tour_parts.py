@@ -297,16 +297,21 @@ def test_a_grey_network_says_that_style_needs_colour(tmp_path: Path) -> None:
     assert made.chapters[0].left_out == "grey"
 
 
-def test_a_network_that_small_changes_do_not_fool_is_given_larger_ones(tmp_path: Path) -> None:
-    """White is one class and black the other, and the picture is far on one side: 2 of 255 levels are not enough."""
+def _bright(frontier: float) -> Network:
+    """White is one class and black the other."""
 
     class Bright(nn.Module):
         def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            mean = pictures.mean((1, 2, 3)) - 0.42
+            mean = pictures.mean((1, 2, 3)) - frontier
             return 40 * torch.stack([mean, -mean], 1)
 
     plain = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=(32, 32))
-    network = Network.wrap(Bright(), name="bright", preprocessing=plain, labels=["light", "dark"])
+    return Network.wrap(Bright(), name="bright", preprocessing=plain, labels=["light", "dark"])
+
+
+def test_a_network_that_small_changes_do_not_fool_is_given_larger_ones(tmp_path: Path) -> None:
+    """The picture is far on one side: 2 of 255 levels are not enough."""
+    network = _bright(0.42)
     recipe = TourRecipe(picture="coffee", chapters=("fooled",), size=32, steps=40)
     numbers = tour(recipe, network, tmp_path).chapters[0].numbers
     assert numbers["success"] and 2.5 / 255 < numbers["linf"] < 32.5 / 255
@@ -315,15 +320,8 @@ def test_a_network_that_small_changes_do_not_fool_is_given_larger_ones(tmp_path:
 
 
 def test_a_network_with_its_frontiers_far_away_is_fooled_at_whatever_it_takes(tmp_path: Path) -> None:
-    """White is one class and black the other, and the frontier is more than 32 of 255 levels away."""
-
-    class Bright(nn.Module):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            mean = pictures.mean((1, 2, 3)) - 0.7
-            return 40 * torch.stack([mean, -mean], 1)
-
-    plain = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=(32, 32))
-    network = Network.wrap(Bright(), name="bright", preprocessing=plain, labels=["light", "dark"])
+    """The frontier is more than 32 of 255 levels away."""
+    network = _bright(0.7)
     made = tour(TourRecipe(picture="coffee", chapters=("fooled",), size=32, steps=4), network, tmp_path).chapters[0]
     assert made.numbers["success"] and made.numbers["linf"] > 32.5 / 255
     assert "no change of at most 32 levels" in made.html and "the change can be seen" in made.html
