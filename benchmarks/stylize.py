@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
     )
-    parser.add_argument("--weights", type=float, nargs="*", default=[0.0002, 0.0006, 0.002, 0.006, 0.02])
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.0003, 0.001, 0.003, 0.01])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")

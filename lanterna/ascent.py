@@ -82,6 +82,7 @@ def ascend(
     gradient: Gradient | None = None,
     passing: Mapping[str, Callable[[Tensor], Any]] | None = None,
     redirected_steps: int = REDIRECTED_STEPS,
+    redirected_locally: Tensor | None = None,
     preview_every: int = 0,
     keep_best: bool = False,
     on_event: Listener | None = None,
@@ -91,7 +92,8 @@ def ascend(
     `size` (height, width) is the part in the middle of the canvas that is the picture. All chance comes from `generator`, on
     the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
     instead of `jitter`: see `tiles.Tiles`. Of a layer in `passing` the objective gets what the function there makes of it:
-    its gradient then comes when the layer's turn does on the way back, instead of being held from the start. With
+    its gradient then comes when the layer's turn does on the way back, instead of being held from the start. ReLUs are
+    redirected in the first `redirected_steps`, position by position where `redirected_locally` (B,) says so. With
     `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from the device
     between steps unless a listener does so. Raises OutOfMemoryError.
     """
@@ -114,7 +116,7 @@ def ascend(
         redirected = step < min(redirected_steps, steps // 2)
         progress = step / max(steps - 1, 1)
         rendered = canvas.render()
-        with RedirectedReLU() if redirected else nullcontext():
+        with RedirectedReLU(redirected_locally) if redirected else nullcontext():
             if gradient is not None:
                 values, slope = gradient(rendered, read, objective, generator)
             else:
