@@ -1,13 +1,15 @@
 """`invert`: pictures with the same representation."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import print_json, results, stopping_after, watching
+from lanterna.cli.console import results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import save_sheet, tell
 from lanterna.networks.network import Network
 from lanterna.objectives import Measure
 from lanterna.provenance import describe
@@ -69,30 +71,26 @@ def _run(recipe: InvertRecipe, net: Network, common: Common, until: int | None) 
 
 
 def _make(
-    recipe: InvertRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
+    recipe: InvertRecipe,
+    net: Network,
+    common: Common,
+    out: Path,
+    options: dict[str, Any],
+    before: dict[str, Any] | None = None,
 ) -> int:
-    result = _run(recipe, net, common, until)
+    """Make the sheet, or what the record `before` says that was made once."""
+    before = before or {}
+    result = _run(recipe, net, common, before.get("stopped_after"))
     record = describe(recipe, net, options)
     if result.stopped:
         record["stopped_after"] = result.steps
-    files = []
+    files: list[Path] = []
     if result.recreations:
-        files.append(pictures.save(result.sheet(), out, recipe=record))
-        if options["singles"]:
-            for i, picture in enumerate(result.pictures()):
-                single = out.with_name(f"{out.stem}-{i:03d}{out.suffix}")
-                files.append(pictures.save(picture, single, recipe={**record, "single": i}))
-    return _tell(result, record, files, common)
-
-
-def _tell(result: Inversion, record: dict[str, Any], files: list[Path], common: Common) -> int:
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file) for file in files], **numbers(result)})
-    else:
-        _report(result)
-        for file in files:
-            results.print(str(file), markup=False)
-    return 130 if result.stopped else 0
+        files = save_sheet(
+            result.sheet, result.pictures(), out, record, singles=options["singles"], single=before.get("single")
+        )
+    report = partial(_report, result, files)
+    return tell(record, numbers(result), files, report, as_json=common.json, stopped=result.stopped)
 
 
 def numbers(result: Inversion) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def _range(values: tuple[float, ...], digits: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _report(result: Inversion) -> None:
+def _report(result: Inversion, files: list[Path]) -> None:
     for made in result.recreations:
         judged = _share(made.judge_agrees, f"{result.judge} agrees on")
         results.print(
@@ -127,6 +125,8 @@ def _report(result: Inversion) -> None:
                 f"six photographs by {made.real_pixel_distance:.4f} and {made.real_feature_distance:.4f}",
                 markup=False,
             )
+    for file in files:
+        results.print(str(file), markup=False)
 
 
 def again(
@@ -134,8 +134,4 @@ def again(
 ) -> int:
     """Make a picture again from its `record`: the whole sheet, or the one of its pictures that was saved by itself."""
     chosen = {"singles": False, "arch": None} | options | {"singles": False}
-    if "single" not in record:
-        return _make(recipe, net, common, out, chosen, record.get("stopped_after"))
-    result = _run(recipe, net, common, record.get("stopped_after"))
-    file = pictures.save(result.pictures()[int(record["single"])], out, recipe=record)
-    return _tell(result, record, [file], common)
+    return _make(recipe, net, common, out, chosen, before=record)

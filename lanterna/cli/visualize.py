@@ -1,6 +1,7 @@
 """`visualize`: pictures that excite units."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,9 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.canvas import CanvasName
-from lanterna.cli.console import Stopper, print_json, results, stopping_after, watching
+from lanterna.cli.console import Stopper, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import save_sheet, tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
 from lanterna.provenance import describe
@@ -99,24 +101,21 @@ def _make(
     common: Common,
     out: Path,
     options: dict[str, Any],
-    until: int | None = None,
     real: list[Real] | None = None,
+    before: dict[str, Any] | None = None,
 ) -> int:
-    result = _run(recipe, net, common, until)
+    """Make the sheet, or what the record `before` says that was made once."""
+    before = before or {}
+    result = _run(recipe, net, common, before.get("stopped_after"))
     record = describe(recipe, net, options)
     if result.stopped:
         record["stopped_after"] = result.steps
-    files = [pictures.save(_shown(result, strip=bool(options["strip"])), out, recipe=record)]
-    if options["singles"]:
-        for i, picture in enumerate(result.pictures):
-            single = out.with_name(f"{out.stem}-{i:03d}{out.suffix}")
-            files.append(pictures.save(picture, single, recipe={**record, "single": i}))
-    told = {key: [asdict(one) for one in values] for key, values in _beside(recipe, real).items()}
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file) for file in files], **_numbers(result), **told})
-    else:
-        _report(result, files, _beside(recipe, real))
-    return 130 if result.stopped else 0
+    shown = partial(_shown, result, strip=bool(options["strip"]))
+    files = save_sheet(shown, result.pictures, out, record, singles=options["singles"], single=before.get("single"))
+    beside = _beside(recipe, real)
+    numbers = {**_numbers(result), **{key: [asdict(one) for one in values] for key, values in beside.items()}}
+    report = partial(_report, result, files, beside)
+    return tell(record, numbers, files, report, as_json=common.json, stopped=result.stopped)
 
 
 def _numbers(result: Visualization) -> dict[str, Any]:
@@ -168,12 +167,4 @@ def again(
 ) -> int:
     """Make a picture again from its `record`: the whole sheet, or the one of its pictures that was saved by itself."""
     chosen = {"strip": False, "singles": False, "arch": None} | options | {"singles": False}
-    if "single" not in record:
-        return _make(recipe, net, common, out, chosen, record.get("stopped_after"))
-    result = _run(recipe, net, common, record.get("stopped_after"))
-    file = pictures.save(result.pictures[int(record["single"])], out, recipe=record)
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file)], **_numbers(result)})
-    else:
-        results.print(str(file), markup=False)
-    return 130 if result.stopped else 0
+    return _make(recipe, net, common, out, chosen, before=record)
