@@ -1,5 +1,6 @@
 """`autoencode`: a compact description of a data set, and what it shows."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,9 @@ from lanterna.autoencode.experiments import EXPERIMENTS
 from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.run import Autoencoded, run
 from lanterna.autoencode.variants import Variant
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.options import Common, field_help, make_recipe
+from lanterna.cli.outcome import tell
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.files import new_folder, write_json
 from lanterna.provenance import describe
@@ -67,14 +69,12 @@ def autoencode(
     }  # fmt: skip
     chosen = make_recipe(AutoencodeRecipe, recipe, fields)
     check_folder(out)
-    if common.device != "cpu":
-        raise InputError(f"--device {common.device} is not for autoencode: its models are small, and are trained on the cpu")
-    common.apply()
+    common.apply_on_cpu("autoencode")
     made = _run(chosen, common)
-    numbers = {"recipe": describe(chosen, None, {}), **made.numbers()}
+    record, numbers = describe(chosen, None, {}), made.numbers()
     with new_folder(out):
-        files = _write(made, numbers, out)
-    return _tell(made, numbers, files, common)
+        files = _write(made, record, numbers, out)
+    return _tell(made, record, numbers, files, common)
 
 
 def _run(recipe: AutoencodeRecipe, common: Common) -> Autoencoded:
@@ -93,36 +93,32 @@ def again(
     figures = {figure.name: figure for one in made.parts for figure in one.figures}
     if name not in figures and not made.stopped:
         raise UnknownNameError("figure", name, figures)
-    files = [str(pictures.save(figures[name].picture, out, recipe=record))] if name in figures else []
-    return _tell(made, {"recipe": record, **made.numbers()}, files, common)
+    files = [pictures.save(figures[name].picture, out, recipe=record)] if name in figures else []
+    return _tell(made, record, made.numbers(), files, common)
 
 
-def _tell(made: Autoencoded, numbers: dict[str, Any], outputs: list[str], common: Common) -> int:
-    if common.json:
-        print_json({**numbers, "outputs": outputs})
-    else:
-        _report(made, outputs)
-    return 130 if made.stopped else 0
+def _tell(made: Autoencoded, record: dict[str, Any], numbers: dict[str, Any], files: list[Path], common: Common) -> int:
+    return tell(record, numbers, files, partial(_report, made, files), as_json=common.json, stopped=made.stopped)
 
 
-def _write(made: Autoencoded, numbers: dict[str, Any], out: Path) -> list[str]:
+def _write(made: Autoencoded, record: dict[str, Any], numbers: dict[str, Any], out: Path) -> list[Path]:
     files = [model.save(out / f"{model.variant}-{code}.safetensors") for code, model in made.models.items()]
     for part in made.parts:
         files += [
             pictures.save(
                 figure.picture,
                 out / f"{figure.name}.png",
-                recipe={**numbers["recipe"], "part": part.name, "figure": figure.name},
+                recipe={**record, "part": part.name, "figure": figure.name},
             )
             for figure in part.figures
         ]
-    files.append(write_json(out / "numbers.json", numbers))
+    files.append(write_json(out / "numbers.json", {"recipe": record, **numbers}))
     files.append(out / "index.html")
     write_page(files[-1], page(made))
-    return [str(file) for file in files]
+    return files
 
 
-def _report(made: Autoencoded, outputs: list[str]) -> None:
+def _report(made: Autoencoded, files: list[Path]) -> None:
     for note in (*made.split.notes, *made.missing):
         results.print(note, markup=False)
     for part in made.parts:
@@ -131,5 +127,5 @@ def _report(made: Autoencoded, outputs: list[str]) -> None:
             results.print("  " + "  ".join(cell.rjust(14) for cell in row), markup=False)
         for sentence in part.says:
             results.print(f"  {sentence}", markup=False)
-    for file in outputs[-1:]:
-        results.print(file, markup=False)
+    for file in files[-1:]:
+        results.print(str(file), markup=False)

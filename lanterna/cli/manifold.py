@@ -1,14 +1,16 @@
 """`manifold`: two classifiers on the same data, and where the data lives."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures as pictures_io
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.options import Common, field_help, make_recipe
-from lanterna.errors import InputError, UnknownNameError
+from lanterna.cli.outcome import tell
+from lanterna.errors import UnknownNameError
 from lanterna.files import new_folder, write_json
 from lanterna.provenance import describe
 from lanterna.report.manifold import manifold_page
@@ -52,25 +54,19 @@ def manifold(
     }  # fmt: skip
     chosen = make_recipe(ManifoldRecipe, recipe, fields)
     check_folder(out)
-    if common.device != "cpu":
-        raise InputError(f"--device {common.device!r}: manifold trains its small models on the cpu")
-    common.apply()
+    common.apply_on_cpu("manifold")
     made = _run(chosen, common)
     record = describe(chosen, None, {})
     drawn = {name: made.figure(name) for name in FIGURES}
-    told = {"recipe": record, **_numbers(made)}
+    numbers = _numbers(made)
     with new_folder(out):
         files = [
-            _save(picture, out / f"{number + 1}-{name}.png", {**record, "figure": name})
+            pictures_io.save(picture, out / f"{number + 1}-{name}.png", recipe={**record, "figure": name})
             for number, (name, picture) in enumerate(drawn.items())
         ]
-        written = write_json(out / "manifold.json", told)
+        written = write_json(out / "manifold.json", {"recipe": record, **numbers})
         manifold_page(made, out / "index.html", drawn)
-    return _tell(made, told, [out / "index.html", written, *files], common)
-
-
-def _save(picture: Any, path: Path, record: dict[str, Any]) -> Path:
-    return pictures_io.save(picture, path, recipe=record)
+    return _tell(made, record, numbers, [out / "index.html", written, *files], common)
 
 
 def _run(recipe: ManifoldRecipe, common: Common) -> Manifold:
@@ -86,8 +82,8 @@ def again(
     if name not in FIGURES:
         raise UnknownNameError("figure", name, FIGURES)
     made = _run(recipe, common)
-    file = _save(made.figure(name), out, record)
-    return _tell(made, {"recipe": record, **_numbers(made)}, [file], common)
+    file = pictures_io.save(made.figure(name), out, recipe=record)
+    return _tell(made, record, _numbers(made), [file], common)
 
 
 def _numbers(made: Manifold) -> dict[str, Any]:
@@ -103,18 +99,18 @@ def _numbers(made: Manifold) -> dict[str, Any]:
     }
 
 
-def _tell(made: Manifold, told: dict[str, Any], files: list[Path], common: Common) -> int:
-    outputs = [str(file) for file in files]
-    if common.json:
-        print_json({**told, "outputs": outputs})
-    else:
-        for note in made.notes:
-            results.print(note, markup=False)
-        accuracy, robust = told["accuracy"], told["robustness"]
-        for name in ("discriminative", "generative"):
-            distance = robust[name]["l2_median"]["mean"]
-            moved = "no error within reach" if distance is None else f"first error at L2 {distance:.2f}"
-            results.print(f"{name}: {accuracy[name]['mean']:.1%} right, {moved}", markup=False)
-        for file in outputs:
-            results.print(file, markup=False)
-    return 130 if made.stopped else 0
+def _tell(made: Manifold, record: dict[str, Any], numbers: dict[str, Any], files: list[Path], common: Common) -> int:
+    report = partial(_report, made, numbers, files)
+    return tell(record, numbers, files, report, as_json=common.json, stopped=made.stopped)
+
+
+def _report(made: Manifold, numbers: dict[str, Any], files: list[Path]) -> None:
+    for note in made.notes:
+        results.print(note, markup=False)
+    accuracy, robust = numbers["accuracy"], numbers["robustness"]
+    for name in ("discriminative", "generative"):
+        distance = robust[name]["l2_median"]["mean"]
+        moved = "no error within reach" if distance is None else f"first error at L2 {distance:.2f}"
+        results.print(f"{name}: {accuracy[name]['mean']:.1%} right, {moved}", markup=False)
+    for file in files:
+        results.print(str(file), markup=False)

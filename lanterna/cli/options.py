@@ -36,6 +36,12 @@ class Common:
                 raise InputError(f"--threads {self.threads} is too few; give 1 or more")
             torch.set_num_threads(self.threads)
 
+    def apply_on_cpu(self, command: str) -> None:
+        """`apply`, for a command that trains models too small for another device to help. Raises InputError for one."""
+        if self.device != "cpu":
+            raise InputError(f"--device {self.device} is not for {command}: its models are small, and are trained on the cpu")
+        self.apply()
+
 
 def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
     """The network on the device asked for. Raises InputError where there is no such device."""

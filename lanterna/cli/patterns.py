@@ -1,13 +1,15 @@
 """`patterns`: what real pictures excite a unit."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.files import new_folder, write_json
 from lanterna.networks.network import Network
@@ -58,7 +60,7 @@ def patterns(
     net = load_network(network, common, arch)
     made = _run(chosen, net, common, scan)
     record = describe(chosen, net, {"arch": arch})
-    numbers = {"recipe": record, **_numbers(made)}
+    numbers = _numbers(made)
     pages = made.sheets()
     names = ["patterns.png"] if len(pages) == 1 else [f"patterns-{i:03d}.png" for i in range(len(pages))]
     with new_folder(out):
@@ -66,8 +68,8 @@ def patterns(
             pictures.save(page, out / name, recipe={**record, "page": i})
             for i, (page, name) in enumerate(zip(pages, names, strict=True))
         ]
-        files.append(write_json(out / "patterns.json", numbers))
-    return _tell(made, numbers, files, common)
+        files.append(write_json(out / "patterns.json", {"recipe": record, **numbers}))
+    return _tell(made, record, numbers, files, common)
 
 
 def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None) -> Patterns:
@@ -75,13 +77,8 @@ def _run(recipe: PatternsRecipe, net: Network, common: Common, scan: Path | None
         return run(recipe, net, listen, file=scan)
 
 
-def _tell(made: Patterns, numbers: dict[str, Any], files: list[Path], common: Common) -> int:
-    outputs = [str(file) for file in files]
-    if common.json:
-        print_json({**numbers, "outputs": outputs})
-    else:
-        _report(made, outputs)
-    return 130 if made.stopped else 0
+def _tell(made: Patterns, record: dict[str, Any], numbers: dict[str, Any], files: list[Path], common: Common) -> int:
+    return tell(record, numbers, files, partial(_report, made, files), as_json=common.json, stopped=made.stopped)
 
 
 def again(
@@ -90,7 +87,7 @@ def again(
     """Make a sheet again from its `record`."""
     made = _run(recipe, net, common, None)
     file = pictures.save(made.sheets()[int(record.get("page", 0))], out, recipe=record)
-    return _tell(made, {"recipe": record, **_numbers(made)}, [file], common)
+    return _tell(made, record, _numbers(made), [file], common)
 
 
 def _numbers(made: Patterns) -> dict[str, Any]:
@@ -113,7 +110,7 @@ def _numbers(made: Patterns) -> dict[str, Any]:
     }
 
 
-def _report(made: Patterns, outputs: list[str]) -> None:
+def _report(made: Patterns, files: list[Path]) -> None:
     for line in made.says():
         results.print(line, markup=False)
     if made.crops:
@@ -127,5 +124,5 @@ def _report(made: Patterns, outputs: list[str]) -> None:
             highest = float(one.scan.highest[one.unit.channel])
             beside = f"; mean over the map {highest:.2f} at most, {activation:.2f} in the picture made for it"
         results.print(f"{one.unit.title}: highest {best}; active at {share:.0%} of all positions{beside}", markup=False)
-    for file in outputs:
-        results.print(file, markup=False)
+    for file in files:
+        results.print(str(file), markup=False)
