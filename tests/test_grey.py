@@ -7,9 +7,14 @@ import torch
 from lanterna import Network
 from lanterna.patterns.projection import project
 from lanterna.pictures import load
+from lanterna.pictures.colour import luminance
 from lanterna.techniques.dream import DreamRecipe
 from lanterna.techniques.dream import run as dream
 from lanterna.techniques.fool import FoolRecipe, run
+from lanterna.techniques.invert import InvertRecipe
+from lanterna.techniques.invert import run as invert
+from lanterna.techniques.visualize import VisualizeRecipe
+from lanterna.techniques.visualize import run as visualize
 
 
 @pytest.fixture
@@ -38,6 +43,14 @@ def test_a_dream_of_a_photograph_keeps_its_colours(grey: Network) -> None:
 def test_a_picture_that_fools_is_grey(grey: Network) -> None:
     made = run(FoolRecipe(picture="coffee", epsilon="64/255", second="none", steps=8), grey)
     assert all(one.shape == (1, 3, 32, 32) and _colour(one) == 0 for one in (made.picture, made.result, made.noise))
+
+
+def test_a_photograph_is_as_light_as_the_network_sees_it(grey: Network) -> None:
+    seen = luminance(load("coffee", size=(32, 32)))
+    inverted = invert(InvertRecipe(layers=("act1",), picture="coffee", samples=1, steps=0, judge="none"), grey)
+    assert torch.allclose(inverted.original[:, :1], seen, atol=1e-6)
+    begun = visualize(VisualizeRecipe(units=("conv1:0",), start="coffee", size="32", steps=0), grey)
+    assert torch.allclose(begun.pictures[:, :1], seen, atol=1 / 255)
 
 
 def test_a_projection_is_grey(grey: Network) -> None:

@@ -27,7 +27,7 @@ from lanterna.momentum import NormalizedMomentum
 from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
-from lanterna.pictures.colour import natural_colours
+from lanterna.pictures.colour import luminance, natural_colours
 from lanterna.recipe import Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.invert_even import EvenParts, even_parts
@@ -188,7 +188,7 @@ def _load(name: str, recipe: InvertRecipe, network: Network, given: Tensor | Non
     if min(picture.shape[2:]) < SSIM_WINDOW:
         given_size = f"{picture.shape[2]}x{picture.shape[3]}"
         raise InputError(f"a picture of {given_size} is too small to compare; the least is {SSIM_WINDOW}x{SSIM_WINDOW}")
-    return picture.mean(1, keepdim=True) if network.channels == 1 else picture
+    return luminance(picture) if network.channels == 1 else picture
 
 
 def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tuple[_Task, list[str]]:
@@ -301,7 +301,7 @@ def _recreate(task: _Task, layer: str, even: EvenParts | None, listen: Listener)
         with torch.no_grad():
             noise = make_canvas(name, shape, generator).render()
         natural = torch.cat(pictures_io.samples_at(task.size)).mean((0, 2, 3)).view(1, 3, 1, 1)
-        natural = natural.mean(1, keepdim=True) if network.channels == 1 else natural
+        natural = luminance(natural) if network.channels == 1 else natural
         start = (noise - 0.5 + natural).clamp(0, 1)
     # The pixels as they are, because behind a sigmoid long strides end where it is flat.
     canvas: Canvas = PictureCanvas(start.to(network.device, copy=True))

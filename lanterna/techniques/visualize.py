@@ -19,6 +19,7 @@ from lanterna.events import Event, Listener, Preview
 from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Objective, diversity, each
+from lanterna.pictures.colour import luminance
 from lanterna.priors import high_frequency, l2, total_variation
 from lanterna.recipe import Recipe
 from lanterna.techniques.measure import measure, silent, values_of
@@ -192,7 +193,7 @@ def _start(recipe: VisualizeRecipe, network: Network, size: tuple[int, int], mar
         raise InputError(f"{network.name} takes {network.channels} channels, so it can only start from noise, not a picture")
     picture = pictures_io.load(recipe.start, size=size)
     if network.channels == 1:
-        picture = picture.mean(1, keepdim=True)
+        picture = luminance(picture)
     return pad_reflect(picture, margin).expand(batch, -1, -1, -1)
 
 
