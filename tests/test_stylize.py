@@ -147,7 +147,7 @@ def test_colours_of_the_content_are_kept() -> None:
 
 def test_a_tileable_texture_has_no_seam() -> None:
     made = TextureRecipe(styles=("gravel",), size="48", steps=8, tileable=True)
-    painted = stylize.run_texture(made, NETWORK)
+    painted = stylize.run(made, NETWORK)
     assert sum(painted.losses.values()) < sum(painted.start_losses.values())
     # Without a border it makes no difference where the picture is cut.
     wrapped = adapted(NETWORK, padding="circular")
@@ -157,7 +157,7 @@ def test_a_tileable_texture_has_no_seam() -> None:
     )
     torch.testing.assert_close(there, here.roll((2, 5), (2, 3)), rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match=r"multiples of 4.*48x48|multiples of 4.*52x52"):
-        stylize.run_texture(made.model_copy(update={"size": "50"}), NETWORK)
+        stylize.run(made.model_copy(update={"size": "50"}), NETWORK)
 
 
 def test_layers_are_found_by_place() -> None:

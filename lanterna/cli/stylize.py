@@ -31,7 +31,7 @@ from lanterna.techniques.style_recipe import (
     StylizeRecipe,
     TextureRecipe,
 )
-from lanterna.techniques.stylize import Stylized, run, run_texture
+from lanterna.techniques.stylize import Stylized, run
 
 __all__ = ["again", "stylize", "texture"]
 
@@ -249,13 +249,8 @@ def _run(
             return listen(event)
 
         every = _KEEP_EVERY if filmed else 0
-        if isinstance(recipe, StylizeRecipe):
-            result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
-        else:
-            assert isinstance(recipe, TextureRecipe)
-            result = run_texture(
-                recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every
-            )
+        assert isinstance(recipe, StylizeRecipe | TextureRecipe)
+        result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
     frames.add(result.picture)
     return result, frames
 

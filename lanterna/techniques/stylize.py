@@ -27,12 +27,12 @@ __all__ = [
     "Stylized",
     "TextureRecipe",
     "blend_of",
+    "check_weights",
     "losses_of",
-    "noise_like",
+    "noise_start",
     "parse_sides",
     "prepare",
     "run",
-    "run_texture",
     "scales_for",
     "smallest_for",
 ]
@@ -154,11 +154,15 @@ def _masks(recipe: StylizeRecipe, size: Size) -> list[Tensor]:
     return masks
 
 
-def noise_like(style: Tensor, size: Size, seed: int) -> Tensor:
-    """Normal noise with the mean and deviation of the style's colours."""
-    generator = torch.Generator().manual_seed(seed)
-    flat = style[0].flatten(1)
-    noise = torch.randn((1, 3, *size), generator=generator)
+def noise_start(recipe: StyleRecipe, styles: list[Tensor], size: Size) -> Tensor:
+    """Normal noise with the mean and half the deviation of the first style's colours, (1, 3, H, W) in [0, 1].
+
+    It has the smallest of the sizes that lead to `size`: enlarged it would be another noise, a smooth one.
+    """
+    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=smallest_for(recipe, styles, size))
+    generator = torch.Generator().manual_seed(recipe.seed)
+    flat = styles[0][0].flatten(1)
+    noise = torch.randn((1, 3, *sizes[0]), generator=generator)
     return (flat.mean(1).view(1, 3, 1, 1) + 0.5 * flat.std(1).view(1, 3, 1, 1) * noise).clamp(0, 1)
 
 
@@ -218,7 +222,7 @@ def _paint(
 
 
 def run(
-    recipe: StylizeRecipe,
+    recipe: StylizeRecipe | TextureRecipe,
     network: Network,
     on_event: Listener | None = None,
     *,
@@ -227,11 +231,30 @@ def run(
     resume: Sketch | None = None,
     preview_every: int = 0,
 ) -> Stylized:
-    """Paint the recipe's content in its styles.
+    """Paint the recipe's content in its styles, or more of the texture of its pictures from noise.
 
     `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is
     computed, and LanternaError where a loss is not finite.
     """
+    studio, start = _texture(recipe, network) if isinstance(recipe, TextureRecipe) else _painting(recipe, network)
+    painted, sizes, losses, begun = _paint(
+        studio, start, studio.size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume,
+        preview_every=preview_every,
+    )  # fmt: skip
+    picture = painted.picture
+    if studio.content is not None and isinstance(recipe, StylizeRecipe) and recipe.color == "luminance":
+        picture = with_colours_of(picture, studio.content)
+    return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
+
+
+def check_weights(studio: Studio) -> None:
+    """Raise InputError where nothing is asked of the picture."""
+    if not (studio.weight("content") or studio.weight("style")):
+        raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
+
+
+def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor]:
+    """What paints the content, and what it is painted on."""
     content = pictures_io.load(recipe.content)
     size = parse_sides(recipe.size, content.shape[2] / content.shape[3])
     content = pictures_io.load(recipe.content, size=size)
@@ -243,20 +266,12 @@ def run(
         styles = [match_colours(style, content) for style in styles]
     painter = adapted(network, pooling=recipe.pooling, padding=recipe.padding)
     studio = Studio(recipe, painter, layers, styles, blend, content, masks, False, size)
-    if not (studio.weight("content") or studio.weight("style")):
-        raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
-    if given is None:
-        given = content
-        if recipe.init == "noise":
-            sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales)
-            given = noise_like(styles[0], sizes[0], recipe.seed)
-        elif recipe.init == "style":
-            given = resized(styles[0], size).clamp(0, 1)
-    painted, sizes, losses, begun = _paint(
-        studio, given, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
-    )
-    picture = with_colours_of(painted.picture, content) if recipe.color == "luminance" else painted.picture
-    return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
+    check_weights(studio)
+    if recipe.init == "noise":
+        return studio, noise_start(recipe, styles, size)
+    if recipe.init == "style":
+        return studio, resized(styles[0], size).clamp(0, 1)
+    return studio, content if given is None else given
 
 
 def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: Size) -> StyleLayers:
@@ -273,17 +288,8 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
     return layers
 
 
-def run_texture(
-    recipe: TextureRecipe,
-    network: Network,
-    on_event: Listener | None = None,
-    *,
-    keep: Callable[[Sketch], None] | None = None,
-    keep_every: int = 1,
-    resume: Sketch | None = None,
-    preview_every: int = 0,
-) -> Stylized:
-    """More of the texture of the recipe's pictures, from noise. Raises as `run` does."""
+def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor]:
+    """What makes more of the texture, and the noise that it starts from."""
     styles = [pictures_io.load(style) for style in recipe.styles]
     size = parse_sides(recipe.size, 1.0)
     blend = blend_of(recipe)
@@ -300,10 +306,4 @@ def run_texture(
     studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
-    smallest = smallest_for(recipe, styles, size)
-    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=smallest)
-    start = noise_like(styles[0], sizes[0], recipe.seed)
-    painted, done, losses, begun = _paint(
-        studio, start, size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume, preview_every=preview_every
-    )
-    return Stylized(recipe, painted.picture, tuple(done), painted.steps, losses, begun, painted.trace, painted.stopped)
+    return studio, noise_start(recipe, styles, size)

@@ -32,7 +32,7 @@ from lanterna.techniques.frames import frame_file, ready_frames
 from lanterna.techniques.paint import Scale, Size, Sketch, paint
 from lanterna.techniques.studio import Studio
 from lanterna.techniques.style_recipe import StylizeClipRecipe
-from lanterna.techniques.stylize import blend_of, losses_of, noise_like, parse_sides, prepare, scales_for
+from lanterna.techniques.stylize import blend_of, check_weights, losses_of, noise_start, parse_sides, prepare, scales_for
 
 __all__ = ["StylizeClipRecipe", "StylizedClip", "run"]
 
@@ -148,7 +148,7 @@ def _painted(
 def _studio(recipe: StylizeClipRecipe, network: Network, clip: Clip, size: Size) -> Studio:
     """What makes the losses of every frame. Raises InputError."""
     if recipe.masks:
-        raise InputError("--mask stays where it is while the clip moves, so it does not go with a clip; leave it away")
+        raise InputError("--mask stays where it is while the clip moves, so it does not go with a clip; leave it out")
     styles = [pictures_io.load(style) for style in recipe.styles]
     blend, layers = blend_of(recipe), prepare(recipe, network, styles, size)
     first = next(clip.frames(size))
@@ -157,8 +157,7 @@ def _studio(recipe: StylizeClipRecipe, network: Network, clip: Clip, size: Size)
         styles = [match_colours(style, first) for style in styles]
     painter = adapted(network, pooling=recipe.pooling, padding=recipe.padding)
     studio = Studio(recipe, painter, layers, styles, blend, first, [], False, size)
-    if not (studio.weight("content") or studio.weight("style")):
-        raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
+    check_weights(studio)
     return studio
 
 
@@ -167,8 +166,7 @@ def _base(recipe: StylizeClipRecipe, studio: Studio) -> Callable[[Tensor], Tenso
     if recipe.init == "content":
         return lambda frame: frame
     if recipe.init == "noise":
-        sizes, _ = scales_for(studio.size, 1, multiscale=recipe.defaults.scales)
-        given = noise_like(studio.styles[0], sizes[0], recipe.seed)
+        given = noise_start(recipe, studio.styles, studio.size)
     elif recipe.init == "style":
         given = studio.styles[0]
     else:
