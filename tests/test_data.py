@@ -73,6 +73,20 @@ def test_a_damaged_file_is_told_by_name(tmp_path: Path) -> None:
         data.load(f"folder:{tmp_path}").read(0)
 
 
+def test_a_damaged_piece_of_a_zip_file_is_told_by_name(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bad.png", content)
+    whole = bytearray((tmp_path / "all.zip").read_bytes())
+    start = 30 + len("bad.png")
+    whole[start : start + 8] = b"\xff" * 8
+    (tmp_path / "all.zip").write_bytes(whole)
+    found = data.load(f"folder:{tmp_path / 'all.zip'}")
+    with pytest.raises(PictureError, match=r"bad\.png"):
+        found.read(0)
+    assert len(found.fingerprint) == 64
+
+
 def test_jpeg_may_come_smaller_and_never_below_what_is_asked(tmp_path: Path) -> None:
     _save(tmp_path / "one.jpg", size=(800, 1200))
     found = data.load(f"folder:{tmp_path}")
@@ -161,6 +175,12 @@ def test_a_damaged_idx_file(tmp_path: Path) -> None:
     path.write_bytes(struct.pack(">HBBI", 0, 8, 1, 5) + b"abc")
     with pytest.raises(InputError, match="not a whole IDX file"):
         read_idx(path)
+    packed = bytearray(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 5) + b"abcde"))
+    # Behind the header of gzip, so that what can't be unpacked is what is inside.
+    packed[10:14] = b"\xff" * 4
+    path.with_suffix(".gz").write_bytes(packed)
+    with pytest.raises(InputError, match="not a whole IDX file"):
+        read_idx(path.with_suffix(".gz"))
 
 
 def test_digits_are_missing_until_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,10 @@ __all__ = ["SUFFIXES", "PictureFiles", "folder", "sample_pictures"]
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".jp2", ".ppm", ".pgm",
 )  # fmt: skip
+
+
+# How reading from a folder or a zip file fails; what is damaged inside an archive, or locked, fails in ways of its own.
+_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error)
 
 
 class _Store(Protocol):
@@ -79,7 +84,7 @@ class PictureFiles(Dataset):
         for sample in self.ids:
             try:
                 digest.update(hashlib.sha256(self._store.read(sample)).digest())
-            except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
+            except _UNREADABLE as error:
                 # A file that can't be read is part of what the data is: once it can be, the data is another.
                 digest.update(type(error).__name__.encode())
         return digest.hexdigest()
@@ -89,7 +94,7 @@ class PictureFiles(Dataset):
         sample = self.ids[index]
         try:
             content = self._store.read(sample)
-        except (OSError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
+        except _UNREADABLE as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PictureError(f"picture {sample!r} can't be read: {reason}") from error
         with opened(content, sample) as image:

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from math import prod
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def read_idx(path: Path) -> Tensor:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         zero, kind, dimensions = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} is not a whole IDX file: {error}") from error
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions)
     if zero or kind != _UNSIGNED_BYTES or len(values) != prod(shape):

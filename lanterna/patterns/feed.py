@@ -19,7 +19,11 @@ _AHEAD = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """`pictures` (B, C, H, W) of `samples`, and the samples that could not be read, with the reason."""
+    """`pictures` (B, C, H, W) in [0, 1] of `samples`, and the samples that could not be read, with the reason.
+
+    `upto` is the sample after the last one, read or not: where a pass goes on. Where nothing could be read `pictures` is
+    empty, (0,).
+    """
 
     pictures: Tensor
     samples: tuple[int, ...]

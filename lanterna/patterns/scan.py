@@ -64,7 +64,8 @@ def scan(
     the end. `feed` gives the batches where they do not come from `dataset`. Memory does not depend on the number of
     pictures.
 
-    A listener that answers STOP ends it after the batch that runs. Raises InputError where no picture can be read.
+    A listener that answers STOP ends it after the batch that runs. Raises InputError where no picture can be read, and
+    UnknownNameError for a layer that does not exist.
     """
     state = known or Scan()
     indices = part if part is not None else range(len(dataset))
