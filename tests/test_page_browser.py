@@ -8,6 +8,7 @@ import pytest
 from browsing import chromium, needs_chromium
 from playwright import sync_api
 
+from lanterna.report.page import environment
 from lanterna.report.tour import Tour
 
 pytestmark = needs_chromium
@@ -43,6 +44,21 @@ def page(browser: Any, whole_tour: Tour) -> Iterator[Any]:
 def test_every_picture_is_readable(page: Any) -> None:
     broken = page.evaluate("[...document.querySelectorAll('figure img')].filter(image => !image.naturalWidth).length")
     assert broken == 0 and page.locator("figure img").count() > 40
+
+
+@pytest.mark.parametrize("width", [390, 800, 1200])
+@pytest.mark.parametrize("count", [3, 4, 5, 7])
+def test_no_picture_is_left_over_at_the_side(browser: Any, width: int, count: int) -> None:
+    style = environment().get_template("page.css").render()
+    columns = environment().globals["columns"](count)
+    figures = "<figure><img style='aspect-ratio: 1'></figure>" * count
+    opened = browser.new_page(viewport={"width": width, "height": 800})
+    opened.set_content(f"<style>{style}</style><main><div class='row' style='--columns: {columns}'>{figures}</div></main>")
+    boxes = opened.evaluate("[...document.querySelectorAll('figure')].map(one => one.getBoundingClientRect().toJSON())")
+    opened.close()
+    assert max(box["width"] for box in boxes) == pytest.approx(boxes[-1]["width"], abs=1)
+    if sum(box["top"] == boxes[-1]["top"] for box in boxes) == 1:
+        assert (boxes[-1]["left"] + boxes[-1]["right"]) / 2 == pytest.approx(width / 2, abs=10)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
