@@ -214,15 +214,15 @@ DISTANCES: dict[str, Callable[[Moments, Moments], Tensor]] = {
 def scrambled(target: Moments, generator: torch.Generator) -> Moments:
     """The same numbers in another order: each channel keeps its own energy, and correlates with others than before.
 
-    The control for style: everything is there but which maps go together.
+    The control for style: everything is there but which maps go together. Raises InputError for a single channel.
     """
     channels = len(target.first)
     if channels < 2:
         raise InputError("a layer of one channel has no correlation to scramble")
-    raw = target.covariance
+    covariance = target.covariance
     order = torch.randperm(channels, generator=generator)
     deviation = target.variance.clamp(min=1e-12).sqrt()
-    correlation = raw / torch.outer(deviation, deviation)
+    correlation = covariance / torch.outer(deviation, deviation)
     mixed = correlation[order][:, order] * torch.outer(deviation, deviation)
     mixed.diagonal().copy_(target.variance)
     return Moments(target.count, target.first, (mixed + torch.outer(target.mean, target.mean)) * target.count)

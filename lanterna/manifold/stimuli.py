@@ -66,21 +66,24 @@ def _glyph(character: str, file: Path, fill: bool) -> Tensor:
 
 
 def natural_patches(count: int, generator: torch.Generator) -> Tensor:
-    """Squares out of the sample photographs, of 28 px to the whole height, reduced to 28 px: (count, 1, 28, 28)."""
+    """Squares out of the sample photographs, of 28 px to the whole height, reduced to 28 px: (count, 1, 28, 28).
+
+    Grey is the mean of the channels. Raises InputError where no sample picture is installed.
+    """
     samples = data_sets.load("samples")
     if not len(samples):
         raise InputError("no sample pictures are installed; `lanterna doctor` says what is missing")
     found = []
     for number in range(len(samples)):
         picture = samples.read(number)
-        luma = picture.mean(1, keepdim=True)
-        height, width = luma.shape[2:]
+        mean = picture.mean(1, keepdim=True)
+        height, width = mean.shape[2:]
         share = count // len(samples) + (number < count % len(samples))
         for _ in range(share):
             first, second, third = torch.rand(3, generator=generator).tolist()
             side = round(SIDE * (min(height, width) / SIDE) ** first)
             top, left = round(second * (height - side)), round(third * (width - side))
-            found.append(grey(luma[:, :, top : top + side, left : left + side]))
+            found.append(grey(mean[:, :, top : top + side, left : left + side]))
     return torch.cat(found)
 
 
@@ -107,6 +110,6 @@ def phase_scrambled(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def pixel_shuffled(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """The pixels of each picture in a random order of its own."""
+    """The pixels of each picture in a random order of its own, channels mixed with them. Like (B, C, H, W)."""
     order = torch.rand(pictures.flatten(1).shape, generator=generator).argsort(1)
     return pictures.flatten(1).gather(1, order).view_as(pictures)

@@ -39,7 +39,10 @@ class Coded:
 
 
 def code_bytes(codes: Tensor, training: Tensor, step: float) -> Coded:
-    """Codes (B, K) rounded to multiples of `step` standard deviations, written by a range coder and read again."""
+    """Codes (B, K) rounded to multiples of `step` standard deviations, written by a range coder and read again.
+
+    Mean and deviation of each number are those of the codes `training` (N, K), which the reader has too.
+    """
     mean, deviation = training.mean(0), training.std(0).clamp(min=1e-6)
     unit = step * deviation
     symbols = ((codes - mean) / unit).round().clamp(-_REACH, _REACH).to(torch.int32).numpy()

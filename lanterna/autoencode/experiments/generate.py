@@ -23,13 +23,16 @@ _EACH = 4
 
 
 def nearest(pictures: Tensor, real: Tensor) -> Tensor:
-    """The distance of each picture to the nearest real one: root mean square a pixel."""
+    """The distance (B,) of pictures (B, C, S, S) to the nearest of `real` (N, C, S, S): root mean square a pixel."""
     distance: Tensor = torch.cdist(pictures.flatten(1), real.flatten(1)).min(1).values / pictures[0].numel() ** 0.5
     return distance
 
 
 def log_density(points: Tensor, training: Tensor) -> Tensor:
-    """Log density in nats of points (B, K), by normal kernels on `training`, as wide as the median nearest distance."""
+    """Log density (B,) in nats of points (B, K), by normal kernels on `training` (N, K), wide as the median nearest distance.
+
+    The median is that among the first thousand of them.
+    """
     sample = training[:1000]
     near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median()
     # A kernel's length is that of its deviation times the root of K: in many dimensions it is a shell.

@@ -24,7 +24,11 @@ def _module(channels: int, side: int, classes: int, width: int, kernel: int) -> 
 
 
 def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
-    """A classifier of the split's classes; `number` 0 and 1 differ in width, kernel and seed: a second opinion."""
+    """A classifier of the split's classes; `number` 0 and 1 differ in width, kernel and seed: a second opinion.
+
+    It takes (B, C, S, S) in [0, 1] to logits (B, classes). Raises ValueError for data without classes, and StoppedError where
+    the reader asked to stop.
+    """
     split = shop.split
     if split.train_labels is None:
         raise ValueError("only data with classes can be classified")
@@ -56,7 +60,7 @@ def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
 
 @torch.no_grad()
 def accuracy(net: nn.Module, pictures: Tensor, labels: Tensor | None) -> float:
-    """The share of pictures that are classified as labelled."""
+    """The share of `pictures` (N, C, S, S) that are classified as their `labels` (N,) say."""
     found = torch.cat([net(part).argmax(1) for part in pictures.split(500)])
     right: Tensor = found == labels  # type: ignore[assignment]  # labels are there
     return float(right.float().mean())
@@ -66,4 +70,4 @@ def wrapped(net: nn.Module, shop: Workshop) -> Network:
     """A classifier as a network, for the one loop."""
     channels, side = shop.split.train.shape[1:3]
     preprocessing = Preprocessing(mean=(0.0,) * channels, std=(1.0,) * channels, channels=channels, size=(side, side))
-    return Network.wrap(net, name="digits", preprocessing=preprocessing, labels=shop.split.classes)
+    return Network.wrap(net, name=shop.split.name, preprocessing=preprocessing, labels=shop.split.classes)
