@@ -82,6 +82,11 @@ def test_each_position_is_its_own_case() -> None:
     assert gradient[0, :, 0, 0].tolist() == gradient[1, :, 0, 0].tolist() == [0, -1, 0]
     assert bool((gradient[0].flatten(1)[:, 1:] == -1).all())
     assert not gradient[1].flatten(1)[:, 1:].any()
+    # Pieces of the pictures in the place of the pictures: each is asked as a whole.
+    pieces = inputs.expand(4, -1, -1, -1).clone().requires_grad_()
+    with RedirectedReLU(torch.tensor([True, False])):
+        (gradient,) = torch.autograd.grad(-nn.ReLU()(pieces * 1).sum(), pieces)
+    assert not gradient.flatten(2)[..., 1:].any() and bool((gradient[:, 1, 0, 0] == -1).all())
 
 
 def test_nothing_stays_behind() -> None:

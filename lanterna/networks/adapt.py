@@ -24,7 +24,7 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
 
     With zeros around them maps have an edge at the border, and the picture gets a frame of dots: "replicate" repeats the
     outermost positions in every convolution. "first" does so in the first convolution alone, as is customary, and leaves
-    fewer dots. "circular" has no border at all: the picture's left side goes on at its right. Raises InputError where that
+    dots. "circular" has no border at all: the picture's left side goes on at its right. Raises InputError where that
     can't be: for padding that is no convolution's own.
     """
     # The weights are shared, and copied once, where the new network is made.

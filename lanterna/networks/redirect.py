@@ -37,9 +37,11 @@ class _Redirect(torch.autograd.Function):
         plain = fired if on is None else masked(grad, on.view(torch.uint8))
         each = (-1, *[1] * (grad.ndim - 1))
         # What fires as much as it can gets no gradient either, and is not off.
-        blocked = (fired == 0).flatten(1).all(1).view(each)
-        if ctx.local is not None and grad.ndim > 1:
-            blocked = blocked | ((fired == 0).all(1, keepdim=True) & ctx.local.view(each))
+        silent = fired == 0
+        blocked = silent.flatten(1).all(1).view(each)
+        # A network may fold something else into the batch; then it is not known whose picture is whose.
+        if ctx.local is not None and grad.ndim > 1 and len(grad) == len(ctx.local):
+            blocked = blocked | (silent.all(1, keepdim=True) & ctx.local.view(each))
         # Asking is free on the CPU, and most often it saves the rest; elsewhere it would make the host wait.
         if not grad.is_cuda and not bool(blocked.any()):
             return plain, None, None, None

@@ -49,7 +49,7 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    # Weights found at 128 and 256 px on vgg16_hed: ten times as much content leaves the photograph in new colours.
+    # Weights found at 128 and 256 px on vgg16_hed.
     # Of a clip: with ten times the weight for the frame before, strips that come into view are filled with dots, as all that
     # the style still lacks is made there.
     "multiscale": Preset("wasserstein", 0.001, 1.0, 0.0005, "adam", True, 150, True, False, None, 0.1),
