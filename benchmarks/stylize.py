@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import torch.nn.functional as F
 from step import _settle, _status
 from style_baselines import NeuralStyle, Wasserstein
 from torch import Tensor
+from turns import Turn, in_turns
 
 import lanterna
 from lanterna import Network, pictures
-from lanterna.events import STOP, Event, Preview
+from lanterna.events import Event, Preview, Stepped
 from lanterna.moments import Moments, gram_distance, wasserstein_distance
 from lanterna.techniques.likeness import ssim
 from lanterna.techniques.stylize import StylizeRecipe, run
@@ -35,6 +37,7 @@ BASELINES = {"gatys": NeuralStyle, "multiscale": Wasserstein}
 # Both baselines have zeros around their maps, in all convolutions or in all but the first, and so match the style's maps with
 # their edges of zeros; ours has no such edges, unless asked for. So their loss is read in both ways, and ours runs twice.
 READINGS = ("as they read it", "borders repeated")
+BORDERS = {"multiscale": "first", "gatys": "zeros"}
 
 
 @dataclass
@@ -42,28 +45,19 @@ class Course:
     """The losses of a run, one for each reading, over its own time: what scoring takes does not count."""
 
     score: Callable[[Tensor], tuple[float, ...]]
-    every: int
-    clock: Callable[[], float] = time.perf_counter
+    turn: Turn
     seconds: list[float] = field(default_factory=list)
     losses: list[tuple[float, ...]] = field(default_factory=list)
     _scoring: float = 0.0
 
-    def __post_init__(self) -> None:
-        self._begun = self.clock()
-
     def note(self, picture: Tensor) -> tuple[float, ...]:
         """The losses of the picture now."""
-        now = self.clock()
+        now = self.turn.spent
         losses = self.score(picture)
-        self.seconds.append(now - self._begun - self._scoring)
+        self.seconds.append(now - self._scoring)
         self.losses.append(losses)
-        self._scoring += self.clock() - now
+        self._scoring += self.turn.spent - now
         return losses
-
-    def tell(self, step: int, picture: Tensor) -> None:
-        """For the baselines, which call it in each step."""
-        if step % self.every == 0:
-            self.note(picture)
 
     def until(self, reading: int, loss: float) -> float | None:
         """Seconds until a loss was reached first."""
@@ -77,58 +71,34 @@ def whole(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
 
 
-def course_of(
-    baseline: NeuralStyle | Wasserstein,
-    name: str,
-    options: argparse.Namespace,
-    score: Callable[[Tensor], tuple[float, ...]],
-    clock: Callable[[], float],
-) -> tuple[Tensor, float]:
-    """The baseline's picture and its seconds; from the folder of an earlier run where it is there."""
-    steps = options.iterations if isinstance(baseline, NeuralStyle) else f"{options.first}-{options.later}"
-    kept = options.keep and options.keep / f"{name}-{options.size}-{steps}.pt"
-    if kept and kept.is_file():
-        found = torch.load(kept, weights_only=True)
-        return found["picture"], found["seconds"]
-    theirs = Course(score, options.every, clock)
-    if isinstance(baseline, NeuralStyle):
-        made = baseline.run(options.iterations, theirs.tell)
-    else:
-        # Its loss is that of the size it works at, so it is scored at the end only.
-        made = baseline.run(options.first, options.later, lambda _step, _picture: None)
-        theirs.note(made)
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"picture": made, "seconds": theirs.seconds[-1]}, kept)
-    return made, theirs.seconds[-1]
-
-
 def contest(network: Network, preset: str, content: str, style: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The baseline to its end, then ours with each border until it has the baseline's loss in that reading, or to its end."""
+    """The baseline and ours with each of the borders, in turns, each to its end."""
     photograph, painting = pictures.load(content, size=options.size), pictures.load(style, size=options.size)
     size = (photograph.shape[2], photograph.shape[3])
     baseline = BASELINES[preset](network, photograph, painting)
-    judges = (baseline, BASELINES[preset](network, photograph, painting, replicated=None))
+    # Aimed at the full size, while the baseline goes through all of them.
+    judges = [BASELINES[preset](network, photograph, painting, **borders) for borders in ({}, {"replicated": None})]
 
     def score(picture: Tensor) -> tuple[float, ...]:
         with torch.no_grad():
             return tuple(float(judge.loss(whole(picture, size))) for judge in judges)
 
-    clock = time.process_time if options.processor_time else time.perf_counter
-    made, their_seconds = course_of(baseline, f"{preset}-{content}-{style}", options, score, clock)
-    goals = score(made)
-    borders = {"multiscale": "first", "gatys": "zeros"}
-    rows = []
-    for reading, padding in enumerate((borders[preset], "replicate")):
-        if READINGS[reading] not in options.readings:
-            continue
-        ours = Course(score, options.every, clock)
+    def theirs(turn: Turn) -> tuple[Tensor, Course]:
+        course = Course(score, turn)
+        # It is scored at its end only: of what comes before most is made for other sizes.
+        limits = (options.iterations,) if isinstance(baseline, NeuralStyle) else (options.first, options.later)
+        made = baseline.run(*limits, lambda _step, _picture: turn.offer())
+        course.note(made)
+        return made, course
 
-        def listen(event: Event, ours: Course = ours, reading: int = reading) -> str | None:
+    def ours(turn: Turn, padding: str) -> tuple[Tensor, Course]:
+        course = Course(score, turn)
+
+        def listen(event: Event) -> None:
             if isinstance(event, Preview) and tuple(event.pictures.shape[2:]) == size:
-                reached = ours.note(event.pictures)[reading] <= goals[reading]
-                return STOP if options.stop and reached else None
-            return None
+                course.note(event.pictures)
+            if isinstance(event, Stepped):
+                turn.offer()
 
         recipe = StylizeRecipe(
             content=content,
@@ -139,8 +109,18 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
             steps=options.our_steps,
         )
         found = run(recipe, network, listen, preview_every=options.every)
-        final = ours.note(found.picture)[reading]
-        at = ours.until(reading, goals[reading])
+        course.note(found.picture)
+        return found.picture, course
+
+    runs = {"theirs": theirs} | {padding: partial(ours, padding=padding) for padding in (BORDERS[preset], "replicate")}
+    clock = time.process_time if options.processor_time else time.perf_counter
+    made = in_turns(runs, options.slice, clock)
+    their_picture, their_course = made["theirs"]
+    their_seconds, goals = their_course.seconds[-1], their_course.losses[-1]
+    rows = []
+    for reading, padding in enumerate((BORDERS[preset], "replicate")):
+        picture, course = made[padding]
+        at = course.until(reading, goals[reading])
         row = {
             "preset": preset,
             "pair": f"{content}, {style}",
@@ -148,21 +128,21 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
             "padding": padding,
             "their_seconds": their_seconds,
             "their_loss": goals[reading],
-            "our_seconds": ours.seconds[-1],
-            "our_loss": final,
+            "our_seconds": course.seconds[-1],
+            "our_loss": course.losses[-1][reading],
             "seconds_to_their_loss": at,
             "ratio": None if at is None else at / their_seconds,
-            "theirs": quality(network, made, photograph, painting),
-            "ours": quality(network, found.picture, photograph, painting),
+            "theirs": quality(network, their_picture, photograph, painting),
+            "ours": quality(network, picture, photograph, painting),
         }
         print(
             f"| {preset}, {row['pair']} | {row['reading']} | {their_seconds:.0f} | {goals[reading]:.4g} "
-            f"| {ours.seconds[-1]:.0f} | {final:.4g} | {'never' if at is None else f'{at:.0f}'} "
+            f"| {course.seconds[-1]:.0f} | {row['our_loss']:.4g} | {'never' if at is None else f'{at:.0f}'} "
             f"| {'' if at is None else f'{at / their_seconds:.2f}'} |",
             flush=True,
         )
         if options.out:
-            sheet = pictures.sheet([made, found.picture], ["the baseline", "lanterna"], columns=2)
+            sheet = pictures.sheet([their_picture, picture], ["the baseline", "lanterna"], columns=2)
             pictures.save(sheet, options.out / f"{preset}-{content}-{style}-{padding}.png")
         rows.append(row)
     return rows
@@ -275,10 +255,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000, help="steps of the multi-scale method at its smallest size")
     parser.add_argument("--later", type=int, default=500, help="and at each larger one")
     parser.add_argument("--every", type=int, default=5, help="steps between two scores")
-    parser.add_argument("--stop", action="store_true", help="end ours when it has the baseline's loss")
-    parser.add_argument("--readings", nargs="*", default=list(READINGS), choices=READINGS)
     parser.add_argument("--our-steps", type=int, help="steps of ours at its smallest size; by default the preset's")
-    parser.add_argument("--keep", type=Path, help="a folder for the baselines' pictures and times, which take hours")
+    parser.add_argument("--slice", type=float, default=10, help="seconds that each of the runs has in turn")
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
     )
