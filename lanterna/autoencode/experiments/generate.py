@@ -10,6 +10,7 @@ from lanterna.autoencode.experiments.judges import classifier, wrapped
 from lanterna.autoencode.experiments.specific import middle_code
 from lanterna.autoencode.figures import strip
 from lanterna.autoencode.part import Figure, Part
+from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
 from lanterna.canvas import PixelCanvas
 from lanterna.jitter import Jitter
@@ -45,14 +46,13 @@ def log_density(points: Tensor, training: Tensor) -> Tensor:
 
 def make(shop: Workshop) -> Part | None:
     """A class's picture three ways, judged by density, by the nearest real picture, and by a classifier of its own."""
-    split = shop.split
-    if split.train_labels is None or len(split.classes) < 2:
+    split, classed = shop.split, shop.split.classed
+    if classed is None:
         return None
     code = middle_code(shop)
     net = shop.model(code)
-    maker, judge = wrapped(classifier(shop, 0), shop), classifier(shop, 1)
-    classes = len(split.classes)
-    wanted = torch.arange(classes).repeat_interleave(_EACH)
+    maker, judge = wrapped(classifier(shop, classed, 0), shop), classifier(shop, classed, 1)
+    wanted = torch.arange(len(classed.classes)).repeat_interleave(_EACH)
     generator = torch.Generator().manual_seed(shop.recipe.seed + 5)
     side = split.train.shape[2]
     shape = (len(wanted), split.train.shape[1], side, side)
@@ -70,7 +70,7 @@ def make(shop: Workshop) -> Part | None:
         "ascent in pixels": climb(PixelCanvas.noise(shape, generator), 0.05),
         "ascent in codes": climb(net.canvas(split.train, len(wanted), generator), 0.05),
         "random codes": net.canvas(split.train, len(wanted), generator).render().detach(),
-        "real, held out": _real(shop, wanted),
+        "real, held out": _real(classed, wanted),
     }
     lines = [_judged(name, pictures, wanted, maker, judge, shop) for name, pictures in made.items()]
     table = (
@@ -92,7 +92,7 @@ def make(shop: Workshop) -> Part | None:
         "Is this how pictures are generated?",
         (
             Figure("generate", "For every class: ascent in pixels, ascent in the codes of an autoencoder, "
-                   "and random codes, which were made for no class", strip(rows, columns=split.classes)),
+                   "and random codes, which were made for no class", strip(rows, columns=classed.classes)),
         ),
         {"code": code, "steps": STEPS, "pictures": lines},
         (
@@ -106,15 +106,13 @@ def make(shop: Workshop) -> Part | None:
     )  # fmt: skip
 
 
-def _real(shop: Workshop, wanted: Tensor) -> Tensor:
-    labels = shop.split.held_out_labels
-    assert labels is not None  # the caller looked
+def _real(classed: Classed, wanted: Tensor) -> Tensor:
     found = []
     for label in wanted.unique().tolist():
-        members = torch.nonzero(labels == label).flatten()
+        members = torch.nonzero(classed.held_out_labels == label).flatten()
         # A class that has none held out lends the first of all.
         found.append(members[:_EACH].repeat(_EACH)[:_EACH] if len(members) else torch.zeros(_EACH, dtype=torch.long))
-    return shop.split.held_out[torch.cat(found)]
+    return classed.held_out[torch.cat(found)]
 
 
 @torch.no_grad()
