@@ -1,15 +1,17 @@
 """The experiments on data as people have it: few pictures, pictures without a class, classes with nothing held out."""
 
-import math
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
 from lanterna.autoencode import Autoencoded, AutoencodeRecipe, run
+from lanterna.autoencode.experiments.generate import log_density
 from lanterna.autoencode.pictures import Split
+from lanterna.autoencode.variants import MODELS, Variant, make_module
+from lanterna.events import STOP, Entered, Event, Stepped
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,14 +34,6 @@ def split_of(train: list[int] | None, held_out: list[int] | None, counts: tuple[
 def made_of(split: Split, folder: Path, *parts: str) -> Autoencoded:
     recipe = AutoencodeRecipe(code=(2,), epochs=1, batch=32, model="dense", parts=parts)
     return run(recipe, split=split, folder=folder)
-
-
-def all_finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(all_finite(one) for one in value.values())
-    if isinstance(value, list):
-        return all(all_finite(one) for one in value)
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 @pytest.mark.parametrize("part", ["generate", "loses", "manifold"])
@@ -69,3 +63,39 @@ def test_two_pictures_held_out_are_enough(tmp_path: Path) -> None:
     made = made_of(split_of(None, None, (6, 2)), tmp_path, "manifold")
     drift = made.parts[0].numbers["projected"]
     assert all(len(line["nearest_real"]) == len(line["times"]) for line in drift)
+
+
+@pytest.mark.parametrize("title", ["classifier 1", "ascent in pixels and in codes"])
+def test_a_stop_is_heard_while_an_experiment_trains_and_climbs(tmp_path: Path, title: str) -> None:
+    entered, steps = False, 0
+
+    def listen(event: Event) -> Literal["stop"] | None:
+        nonlocal entered, steps
+        entered |= isinstance(event, Entered) and event.title == title
+        steps += entered and isinstance(event, Stepped)
+        return STOP if steps > 1 else None
+
+    recipe = AutoencodeRecipe(code=(2,), epochs=1, batch=32, model="dense", parts=("generate",))
+    made = run(recipe, listen, split=split_of([0, 1] * 8, [0, 1]), folder=tmp_path)
+    # Two, and the one that says where the stopped run ended.
+    assert made.stopped and not made.parts and 1 < steps < 5
+
+
+def test_density_is_finite_where_every_picture_is_there_twice() -> None:
+    points = torch.rand(3, 5, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
+    assert bool(torch.isfinite(log_density(points, points)).all())
+
+
+def test_seeding_a_module_leaves_the_generators_of_other_devices_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    first, second = (make_module("dense", 1, 28, 2, 7) for _ in range(2))
+    assert not seeded
+    assert all(torch.equal(*pair) for pair in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("variant", MODELS)
+def test_what_a_variant_adds_to_the_loss_is_a_number_for_each_picture(variant: Variant) -> None:
+    module, pictures = make_module(variant, 1, 28, 4, 0), bars(3)
+    generator = torch.Generator().manual_seed(0)
+    assert module(pictures).extra.shape == module(pictures, generator).extra.shape == (3,)

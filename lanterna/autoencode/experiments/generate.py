@@ -12,7 +12,8 @@ from lanterna.autoencode.figures import strip
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
-from lanterna.canvas import PixelCanvas
+from lanterna.canvas import Canvas, PixelCanvas
+from lanterna.errors import StoppedError
 from lanterna.jitter import Jitter
 from lanterna.networks.network import Network
 from lanterna.objectives import class_logit, each
@@ -35,7 +36,8 @@ def log_density(points: Tensor, training: Tensor) -> Tensor:
     The median is that among the first thousand of them.
     """
     sample = training[:1000]
-    near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median()
+    # Where most are there twice the median is 0, which is no width.
+    near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median().clamp(min=1e-3)
     # A kernel's length is that of its deviation times the root of K: in many dimensions it is a shell.
     deviation = near / points.shape[1] ** 0.5
     exponent = -torch.cdist(points, training).square() / (2 * deviation**2)
@@ -58,17 +60,19 @@ def make(shop: Workshop) -> Part | None:
     shape = (len(wanted), split.train.shape[1], side, side)
     objective = each([class_logit(int(label)) for label in wanted])
 
-    def climb(canvas: Any, lr: float) -> Tensor:
-        return ascend(
-            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=lr,
-            jitter=Jitter.none(),
-            on_event=lambda _event: "stop" if shop.series.stopped else None,
-        ).pictures  # fmt: skip
+    def climb(canvas: Canvas) -> Tensor:
+        climbed = ascend(
+            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=0.05,
+            jitter=Jitter.none(), on_event=shop.series.part(0.0),
+        )  # fmt: skip
+        if climbed.stopped:
+            raise StoppedError("stopped while pictures were made for each class")
+        return climbed.pictures
 
     shop.series.enter("ascent in pixels and in codes")
     made = {
-        "ascent in pixels": climb(PixelCanvas.noise(shape, generator), 0.05),
-        "ascent in codes": climb(net.canvas(split.train, len(wanted), generator), 0.05),
+        "ascent in pixels": climb(PixelCanvas.noise(shape, generator)),
+        "ascent in codes": climb(net.canvas(split.train, len(wanted), generator)),
         "random codes": net.canvas(split.train, len(wanted), generator).render().detach(),
         "real, held out": _real(classed, wanted),
     }

@@ -32,7 +32,7 @@ def classifier(shop: Workshop, classed: Classed, number: int = 0, epochs: int = 
     channels, side = classed.train.shape[1:3]
     seed = shop.recipe.seed + 7 + number
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         module = _module(channels, side, len(classed.classes), (12, 16)[number], (5, 3)[number])
 
     def loss(net: nn.Module, batch: Tensor, _generator: torch.Generator) -> Tensor:
@@ -47,7 +47,8 @@ def classifier(shop: Workshop, classed: Classed, number: int = 0, epochs: int = 
         module, loss, classed.train, error, Plan(epochs=epochs, batch=min(64, len(classed.train)), lr=3e-3), seed,
         labels=classed.train_labels,
         augment=lambda batch, generator: moved(batch, generator, turn=4, zoom=0.04, shift=0.03, bend=0.0),
-        on_event=lambda event: "stop" if shop.series.stopped else None,
+        # No share of the whole: only so that a request to stop is heard at each step.
+        on_event=shop.series.part(0.0),
     )  # fmt: skip
     if made.stopped:
         raise StoppedError("stopped while a classifier was trained")
