@@ -281,6 +281,8 @@ def test_training_mode_is_refused() -> None:
         (lambda: batch() * torch.nan, lambda: torch.zeros(PICTURES).long(), "nan"),
         (batch, lambda: torch.zeros(3).long(), "16 pictures"),
         (batch, lambda: torch.full((PICTURES,), 6), "class 6 is out of range"),
+        (batch, lambda: torch.arange(PICTURES) % 3 - 1, "class -1 is out of range"),
+        (batch, lambda: torch.zeros(PICTURES, dtype=torch.int32), "torch.long, not .* torch.int32"),
     ],
 )
 def test_bad_pictures_and_labels_are_refused(pictures, labels, message: str) -> None:
@@ -295,6 +297,13 @@ def test_epsilon_is_above_zero(epsilon: float) -> None:
     for attack in (attacks.fast_gradient_sign, attacks.projected_gradient_descent_l2, attacks.uniform_noise_linf):
         with pytest.raises(InputError, match="epsilon"):
             attack(network, batch(), labels_of(network), epsilon=epsilon)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("fgsm", "cw-l2")])
+def test_no_steps_are_no_attack(name: str) -> None:
+    network = sharp()
+    with pytest.raises(InputError, match="0 steps are too few"):
+        ATTACKS[name](network, batch(), labels_of(network), steps=0)
 
 
 @pytest.mark.parametrize("name", ["pgd-linf", "deepfool", "cw-l2"])

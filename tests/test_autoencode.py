@@ -160,6 +160,16 @@ def test_pca_is_that_of_scikit_learn() -> None:
     assert fit(pictures[:40], 5).mse(pictures[40:]) == pytest.approx(expected, rel=1e-4)
 
 
+def test_pca_of_few_pictures_has_no_more_components_than_they_span() -> None:
+    pictures = torch.rand(12, 1, 28, 28, generator=chance())
+    found = fit(torch.cat([pictures, pictures[:5]]), 784)
+    assert len(found.components) == 11
+    torch.testing.assert_close(found.components @ found.components.T, torch.eye(11), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.project(pictures), pictures, atol=1e-4, rtol=0)
+    same = fit(pictures[:1].repeat(6, 1, 1, 1), 3)
+    torch.testing.assert_close(same.project(pictures[:1]), pictures[:1])
+
+
 def test_coded_bytes_come_near_the_entropy_and_are_read_again() -> None:
     codes = torch.randn(4000, 4, generator=chance())
     coded = code_bytes(codes, codes, 0.5)

@@ -1,7 +1,9 @@
 """Training: the same seed gives the same bits, a resumed run as well; failures keep what was good."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -109,6 +111,24 @@ def test_patience_ends_it_and_the_best_epoch_is_kept() -> None:
     losses = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     made = train(line(), loss, DATA, lambda _net: next(losses), Plan(epochs=6, batch=8, patience=2), 0)
     assert made.early and made.history == (3.0, 1.0, 2.0, 2.0) and made.epoch == 2 and made.held_out == 1.0
+
+
+def test_a_training_that_patience_ended_is_not_taken_up_again(tmp_path: Path) -> None:
+    file, plan = tmp_path / "one.checkpoint", Plan(epochs=6, batch=8, patience=2)
+
+    def judged(calls: list[float]) -> Callable[[nn.Linear], float]:
+        return lambda _net: calls.pop(0)
+
+    def stop_at_the_end(event: Event) -> Literal["stop"] | None:
+        return STOP if isinstance(event, Preview) and event.step == 12 else None
+
+    part = train(
+        line(), loss, DATA, judged([3.0, 1.0, 2.0, 2.0]), plan, 0,
+        checkpoint=file, preview=lambda _net: torch.zeros(1, 1, 2, 2), on_event=stop_at_the_end,
+    )  # fmt: skip
+    assert part.stopped and len(part.history) == 4
+    resumed = train(line(), loss, DATA, judged([0.0]), plan, 0, checkpoint=file)
+    assert resumed.early and resumed.history == part.history and same(resumed.module, part.module)
 
 
 def test_it_tells_what_it_does() -> None:

@@ -1,9 +1,13 @@
 """Data sets by name: ids, classes, what is left out, and what is refused."""
 
 import gzip
+import os
 import struct
+import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,3 +233,37 @@ def test_digits() -> None:
     assert digits.pictures().shape == (5000, 1, 28, 28)
     assert [digits.labels.count(digit) for digit in range(10)] == [500] * 10 if digits.labels else False
     assert float(digits.pictures().pow(2).mean()) == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_torchvision_set_that_needs_another_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    with pytest.raises(MissingError, match="torchvision:LSUN needs a package that is not here: pip install lmdb"):
+        data.load("torchvision:LSUN")
+
+
+def test_a_base_class_is_no_data() -> None:
+    with pytest.raises(InputError, match="torchvision:VisionDataset is no set of pictures"):
+        data.load("torchvision:VisionDataset")
+
+
+def test_an_array_has_no_picture_beyond_its_last() -> None:
+    found = data.PictureArray("array", torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1))
+    assert float(found.read(-1)) == pytest.approx(2 / 255)
+    with pytest.raises(IndexError):
+        found.read(3)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_ids_do_not_depend_on_the_order_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool) -> None:
+    _save(tmp_path / "real" / "one.png")
+    _save(tmp_path / "z" / "two.png")
+    (tmp_path / "a_link").symlink_to(tmp_path / "real")
+    walk = os.walk
+
+    def in_order(*given: Any, **options: Any) -> Iterator[Any]:
+        for place, folders, names in walk(*given, **options):
+            folders.sort(reverse=backwards)
+            yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", in_order)
+    assert data.load(f"folder:{tmp_path}").ids == ("real/one.png", "z/two.png")

@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from lanterna.manifold import measures, stimuli, wall
+from lanterna.manifold import measures, sets, stimuli, wall
 from lanterna.manifold.densities import LATENT, Densities
 from lanterna.manifold.pixel_code import PixelCode
 from lanterna.manifold.robustness import between, least_distance, random_search, settled
@@ -97,6 +97,27 @@ def test_the_nearest_real_picture(chance: torch.Generator) -> None:
     distance, place = wall.nearest(real[[7, 3]] + 0.001, real)
     assert place.tolist() == [7, 3]
     torch.testing.assert_close(distance, torch.full((2,), 0.028), rtol=1e-3, atol=1e-4)
+
+
+def test_the_noise_wall_is_that_of_all_the_noise_and_draws_a_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.rand(30, 1, 28, 28, generator=torch.Generator().manual_seed(2))
+    labels = torch.zeros(30, dtype=torch.long)
+    parts = sets.Split(("a",), real[:20], labels[:20], real[20:], labels[20:], real[20:], labels[20:], {})
+    whole = wall.noise_wall(parts, 60, torch.Generator().manual_seed(3), shown=4)
+    drawn: list[int] = []
+
+    def recorded(count: int, generator: torch.Generator) -> Tensor:
+        drawn.append(count)
+        return stimuli.noise(count, generator)
+
+    monkeypatch.setattr(wall, "noise", recorded)
+    monkeypatch.setattr(wall, "_AT_ONCE", 25)
+    found = wall.noise_wall(parts, 60, torch.Generator().manual_seed(3), shown=4)
+    assert drawn == [25, 25, 10]
+    for name, one in found.items():
+        torch.testing.assert_close(one.distance, whole[name].distance)
+        assert torch.equal(one.closest, whole[name].closest) and torch.equal(one.neighbours, whole[name].neighbours)
+        torch.testing.assert_close(one.distance.sort().values[:4], wall.nearest(one.closest, real[:20])[0])
 
 
 def _linear(weights: Tensor) -> nn.Module:

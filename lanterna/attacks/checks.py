@@ -13,7 +13,7 @@ from lanterna.attacks.result import Read
 from lanterna.errors import InputError, NetworkError
 from lanterna.networks.network import LOGITS, Network
 
-__all__ = ["check", "check_gradient", "check_inputs", "check_logits", "check_network", "no_slope"]
+__all__ = ["check", "check_effort", "check_gradient", "check_inputs", "check_logits", "check_network", "no_slope"]
 
 # Pictures that the network is tried with: its nature shows in two.
 _TRIED = 2
@@ -30,6 +30,14 @@ def check(network: Network, pictures: Tensor, labels: Tensor) -> None:
         check_network(network, lambda shown: read(shown)[LOGITS], pictures, labels)
 
 
+def check_effort(steps: int, epsilon: float | None = None) -> None:
+    """Raise InputError for no steps at all, which would look like a network that nothing fools, and for no distance."""
+    if epsilon is not None and not epsilon > 0:
+        raise InputError(f"epsilon {epsilon:g} is not allowed; it is a distance above 0, such as 2/255")
+    if steps < 1:
+        raise InputError(f"{steps} steps are too few; at least 1")
+
+
 def check_inputs(network: Network, pictures: Tensor, labels: Tensor) -> None:
     """Raise InputError for pictures and labels that are not what attacks take."""
     if pictures.ndim != 4 or len(pictures) == 0 or not pictures.is_floating_point():
@@ -40,15 +48,18 @@ def check_inputs(network: Network, pictures: Tensor, labels: Tensor) -> None:
             f"pictures have values from {low:g} to {high:g}; attacks take sRGB in [0, 1], and {network.name} normalises "
             f"them itself"
         )
-    if labels.shape != (len(pictures),) or labels.is_floating_point():
-        raise InputError(f"{len(pictures)} pictures need as many class numbers, not labels of shape {tuple(labels.shape)}")
+    if labels.shape != (len(pictures),) or labels.dtype != torch.long:
+        raise InputError(
+            f"{len(pictures)} pictures need as many class numbers, torch.long, not labels of shape {tuple(labels.shape)}, "
+            f"{labels.dtype}"
+        )
     shape = network.layer(LOGITS).shape
     if len(shape) != 1 or shape[0] < 2:
         raise NetworkError(
             f"{network.name} is not a classifier: its output is {shape}, not one logit for each of 2 or more classes"
         )
-    if int(labels.min()) < 0 or int(labels.max()) >= shape[0]:
-        raise InputError(f"class {int(labels.max())} is out of range; {network.name} has classes 0 to {shape[0] - 1}")
+    if bool((wrong := (labels < 0) | (labels >= shape[0])).any()):
+        raise InputError(f"class {int(labels[wrong][0])} is out of range; {network.name} has classes 0 to {shape[0] - 1}")
     if any(part.training for part in network.module.modules()):
         raise NetworkError(
             f"{network.name} is in training mode, where dropout and batch statistics make attacks look weak; call its "

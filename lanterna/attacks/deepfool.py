@@ -6,7 +6,7 @@ Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool: a simple and accurate method to
 import torch
 from torch import Tensor
 
-from lanterna.attacks.checks import check_inputs, check_network
+from lanterna.attacks.checks import check_effort, check_inputs, check_network
 from lanterna.attacks.criteria import Criterion, Misclassified
 from lanterna.attacks.result import Attacked, Teller, finish, spread
 from lanterna.errors import InputError
@@ -38,6 +38,7 @@ def deepfool_l2(
     """
     if candidates < 2:
         raise InputError(f"{candidates} candidates are too few; at least 2 classes make a frontier")
+    check_effort(steps)
     check_inputs(network, pictures, labels)
     wanted: Criterion = criterion or Misclassified(labels)
     start = pictures.detach()

@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lanterna.attacks.checks import check_inputs, check_logits, check_network, no_slope
+from lanterna.attacks.checks import check_effort, check_inputs, check_logits, check_network, no_slope
 from lanterna.attacks.criteria import Criterion, Misclassified
 from lanterna.attacks.result import Attacked, Read, Teller, finish, rounded, spread
-from lanterna.errors import InputError
 from lanterna.events import Listener
 from lanterna.networks.network import LOGITS, Network
 
@@ -96,8 +95,7 @@ def _descend(
     generator: torch.Generator | None,
     on_event: Listener | None,
 ) -> Attacked:
-    if not epsilon > 0:
-        raise InputError(f"epsilon {epsilon:g} is not allowed; it is a distance above 0, such as 2/255")
+    check_effort(steps, epsilon)
     check_inputs(network, pictures, labels)
     wanted = criterion or Misclassified(labels)
     start = pictures.detach()

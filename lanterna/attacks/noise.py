@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from lanterna.attacks.checks import check_inputs
+from lanterna.attacks.checks import check_effort, check_inputs
 from lanterna.attacks.criteria import Criterion, Misclassified
 from lanterna.attacks.result import Attacked, Teller, finish, rounded, spread
-from lanterna.errors import InputError
 from lanterna.events import Listener
 from lanterna.networks.network import LOGITS, Network
 
@@ -28,8 +27,7 @@ def uniform_noise_linf(
 
     Every value is changed by the most that is allowed, so its L2 is the greatest in the ball. Raises InputError.
     """
-    if not epsilon > 0:
-        raise InputError(f"epsilon {epsilon:g} is not allowed; it is a distance above 0, such as 2/255")
+    check_effort(steps, epsilon)
     check_inputs(network, pictures, labels)
     wanted = criterion or Misclassified(labels)
     generator = generator or torch.Generator().manual_seed(0)

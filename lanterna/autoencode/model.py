@@ -143,6 +143,6 @@ def load(path: str | Path) -> Autoencoder:
         channels, side, _ = about["shape"]
         module = make_module(about["variant"], channels, side, about["code"], 0, noise=about["noise"])
         module.load_state_dict(tensors)
+        return Autoencoder(module.eval().requires_grad_(False), about["recipe"], about["numbers"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{str(path)!r} can't be used: {next(iter(str(error).splitlines()), 'damaged')}") from error
-    return Autoencoder(module.eval().requires_grad_(False), about["recipe"], about["numbers"])

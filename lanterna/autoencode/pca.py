@@ -40,7 +40,12 @@ def fit(pictures: Tensor, code: int) -> PCA:
     """Exact components of `pictures` (N, C, S, S), as many as there are up to `code`."""
     mean = pictures.mean(0)
     flat = (pictures - mean).flatten(1).double()
-    # By the covariance's eigenvectors: exact, and no more than pixels squared.
-    values, vectors = torch.linalg.eigh(flat.T @ flat)
+    # By eigenvectors, of the pictures' products where they are fewer than pixels: exact, and no more than the fewer squared.
+    few = len(flat) < flat.shape[1]
+    values, vectors = torch.linalg.eigh(flat @ flat.T if few else flat.T @ flat)
     order = values.argsort(descending=True)[:code]
+    if few:
+        # Without those that rounding made: one picture is spent on the mean, and pictures may be there twice.
+        order = order[: max(int((values > 1e-12 * values.max()).sum()), 1)]
+        vectors = flat.T @ vectors / values.clamp(min=1e-30).sqrt()
     return PCA(mean, vectors[:, order].T.float().contiguous())

@@ -15,7 +15,7 @@ from lanterna import pictures as pictures_io
 from lanterna.data import Dataset
 from lanterna.errors import InputError, MissingError, PictureError
 
-__all__ = ["OTHERS", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other"]
+__all__ = ["OTHERS", "Classed", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other"]
 
 LARGEST = 5000
 LEAST = 8
@@ -28,8 +28,19 @@ def mean_picture_mse(train: Tensor, held_out: Tensor) -> float:
 
 
 @dataclass(frozen=True)
+class Classed:
+    """The pictures (N, C, S, S) of a split that have a class, and their labels (N,), which are places in `classes`."""
+
+    train: Tensor
+    train_labels: Tensor
+    held_out: Tensor
+    held_out_labels: Tensor
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Split:
-    """`train` and `held_out`, (N, C, S, S) in [0, 1]; labels where there are classes; `notes` in words.
+    """`train` and `held_out`, (N, C, S, S) in [0, 1]; labels where there are classes, -1 for none; `notes` in words.
 
     Patches are split by the picture they are from: neighbours of a training patch are not new.
     """
@@ -46,6 +57,18 @@ class Split:
     def pixels(self) -> int:
         """Numbers in one picture."""
         return self.train[0].numel()
+
+    @cached_property
+    def classed(self) -> Classed | None:
+        """The pictures that have a class; None where there are no two classes to learn, or none held out to judge by."""
+        if self.train_labels is None or self.held_out_labels is None or len(self.classes) < 2:
+            return None
+        known, judged = self.train_labels >= 0, self.held_out_labels >= 0
+        if len(self.train_labels[known].unique()) < 2 or not bool(judged.any()):
+            return None
+        return Classed(
+            self.train[known], self.train_labels[known], self.held_out[judged], self.held_out_labels[judged], self.classes
+        )
 
     @cached_property
     def mean_mse(self) -> float:

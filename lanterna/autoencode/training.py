@@ -115,7 +115,8 @@ def train(
         _resume(checkpoint, identity, work, mean, kept, tuner, generator, state)
     listening = on_event or _deaf
     stopped = listening(Started(steps, len(data))) == STOP
-    early = False
+    # Stopped in the epoch that patience ended: there is nothing to go on with.
+    early = bool(state.history) and state.epoch - state.best_epoch >= plan.patience
     while state.epoch < plan.epochs and not stopped and not early:
         order = torch.randperm(len(data), generator=generator)
         for index, chosen in enumerate(order.split(plan.batch)):

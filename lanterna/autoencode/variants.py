@@ -31,7 +31,8 @@ _KEPT = 4  # a k-sparse code keeps one in so many
 class Passed:
     """Pictures through the net: `pictures` as reconstructed, `codes` (B, K), `extra` (B,), what the variant adds to the loss.
 
-    For the VAE `extra` is the KL divergence in nats a picture; for VQ the commitment, in squared units of the code.
+    For the VAE `extra` is the KL divergence in nats a picture; for VQ the commitment, in squared units of the code, and 0
+    outside of training.
     """
 
     pictures: Tensor
@@ -139,7 +140,8 @@ class Module(nn.Module):
     def forward(self, pictures: Tensor, generator: torch.Generator | None = None) -> Passed:
         """Through the net; with a generator as in training, with the chance that the variant has."""
         if generator is None:
-            codes, extra = self.encode(pictures), self._kl(pictures) if self.variant == "vae" else pictures.new_zeros(1)
+            extra = self._kl(pictures) if self.variant == "vae" else pictures.new_zeros(len(pictures))
+            codes = self.encode(pictures)
             return Passed(self.decode(codes), codes, extra)
         seen = pictures
         if self.variant == "denoising":
@@ -147,9 +149,8 @@ class Module(nn.Module):
         codes = self.bottleneck(self.encoder(seen))
         extra = codes.new_zeros(len(codes))
         if self.variant == "vae":
-            mean, log_variance = codes.chunk(2, 1)
-            log_variance = log_variance.clamp(-10, 5)
-            extra = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+            mean, log_variance = _posterior(codes)
+            extra = _divergence(mean, log_variance)
             codes = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(mean)
         elif self.variant == "sparse":
             codes = self._sparse(codes)
@@ -158,10 +159,19 @@ class Module(nn.Module):
         return Passed(self.decode(codes), codes, extra)
 
     def _kl(self, pictures: Tensor) -> Tensor:
-        mean, log_variance = self.bottleneck(self.encoder(pictures)).chunk(2, 1)
-        log_variance = log_variance.clamp(-10, 5)
-        kl: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-        return kl
+        return _divergence(*_posterior(self.bottleneck(self.encoder(pictures))))
+
+
+def _posterior(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log variance (B, K) out of what the VAE's bottleneck gives, (B, 2 K)."""
+    mean, log_variance = codes.chunk(2, 1)
+    return mean, log_variance.clamp(-10, 5)
+
+
+def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence to the standard normal distribution, in nats a picture: (B,)."""
+    kl: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    return kl
 
 
 def gaussian_nats(mse: Tensor, pixels: int) -> Tensor:
@@ -195,7 +205,8 @@ def make_module(
 ) -> Module:
     """A module with weights from `seed`. Raises InputError for a code that is larger than the picture.
 
-    torch's initialisation knows only the global generator: it runs in a fork of it, which the caller never sees.
+    torch's initialisation knows only the global generator: it runs in a fork of it, which the caller never sees. Seeded is
+    that of the CPU alone: `torch.manual_seed` would reach those of other devices as well, of which there is no fork.
     """
     pixels = channels * side * side
     if not 1 <= code <= pixels:
@@ -203,5 +214,5 @@ def make_module(
             f"a code of {code} numbers is no bottleneck for pictures of {pixels}; give 1 to {pixels}, such as 2,8,32,128"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return Module(variant, channels, side, code, noise=noise, mean=mean)

@@ -103,7 +103,8 @@ class PictureArray(Dataset):
 
     def read(self, index: int, at_least: int | None = None) -> Tensor:
         """Picture `index`, (1, C, H, W) in [0, 1]."""
-        return self.array[index : index + 1].float() / 255
+        # By a number, not by a slice, which would be empty where there is no such picture.
+        return self.array[index][None].float() / 255
 
     def pictures(self, indices: Iterable[int] | None = None) -> Tensor:
         """Some pictures, or all, as one tensor (B, C, H, W) in [0, 1]."""

@@ -136,7 +136,11 @@ def folder(given: str) -> PictureFiles:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, Path | None]]:
-    """Every file with its path inside `root`, and every folder with None; links to folders are followed once."""
+    """Every file with its path inside `root`, and every folder with None; links to folders are followed once.
+
+    In an order that is not the disk's, and folders before links to them: which of two ways to a picture is its id must be the
+    same on every machine.
+    """
     seen: set[str] = set()
     for place, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(place)
@@ -144,6 +148,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path | None]]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort(key=lambda name: (Path(place, name).is_symlink(), name))
         inside = Path(place).relative_to(root)
         if inside.parts:
             yield inside.as_posix(), None

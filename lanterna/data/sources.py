@@ -162,7 +162,14 @@ def _built(spec: str, chosen: Any, options: dict[str, Any]) -> Any:
     root = {"root": str(wheels.cache_dir() / "torchvision")} if "root" in accepted else {}
     download = {"download": True} if "download" in accepted else {}
     try:
-        return chosen(**root, **download, **options)
+        made = chosen(**root, **download, **options)
+        len(made)  # a base class has none
+        return made
+    except NotImplementedError as error:
+        raise InputError(f"{spec} is no set of pictures, only what others are made of; {FORMS}") from error
+    except ImportError as error:
+        how = f"pip install {error.name}" if error.name else str(error)
+        raise MissingError(f"{spec} needs a package that is not here: {how}") from error
     except (OSError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MissingError(f"{spec} is not here and can't be downloaded ({reason}); connect and run it again") from error

@@ -176,7 +176,7 @@ def trained_densities(split: Split, steps: int, seed: int, on_event: Listener | 
 
 
 def _drawn(group: Tensor, generator: torch.Generator) -> Tensor:
-    """A batch of one class, each picture moved by up to one pixel: a few hundred pictures are soon known by heart."""
+    """A batch of one class, moved as one by up to a pixel: a few hundred pictures are soon known by heart."""
     chosen = torch.randint(len(group), (_BATCH,), generator=generator)
     down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
     pictures = F.pad(group[chosen].view(-1, 1, SIDE, SIDE), (1, 1, 1, 1), mode="replicate")
@@ -190,7 +190,8 @@ def _finish(model: Densities, split: Split, groups: list[Tensor], generator: tor
         chosen = torch.randint(len(group), (BANK,), generator=generator)
         mean, width = model.encode(group[chosen].expand(model.classes, -1, -1))
         model.bank[k] = mean[k]
-        # Laplace's approximation of the integral over codes, with the width that the encoder gives on average.
+        # Laplace's approximation of the integral over codes, with the width that the encoder gives on average. The half nat a
+        # number is more than Laplace has: the same for all classes and pictures, so that it moves no class and no ranking.
         model.widths[k] = width[k].sum(1).mean() + LATENT * 0.5
     model.prior.copy_((torch.tensor([len(group) for group in groups]) / len(split.train)).log())
     # The width that explains the held-out pictures best: on the training pictures it would be too narrow.

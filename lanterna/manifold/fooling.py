@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lanterna.manifold.sets import SIDE
+
 __all__ = ["fooling_pictures"]
 
 _RATE = 0.03
@@ -25,7 +27,7 @@ def fooling_pictures(
     Fooled", 2015; there by evolution, here by ascent).
     """
     labels = torch.arange(classes).repeat_interleave(each)
-    pictures = torch.rand(len(labels), 1, 28, 28, generator=generator)
+    pictures = torch.rand(len(labels), 1, SIDE, SIDE, generator=generator)
     best, best_value = pictures.clone(), torch.full((len(labels),), -torch.inf)
     first, second = torch.zeros_like(pictures), torch.zeros_like(pictures)
     for step in range(steps + 1):

@@ -1,5 +1,6 @@
 """The noise wall: of thousands of random pictures, how near does one come to a real one?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +61,27 @@ def nearest(pictures: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def noise_wall(split: Split, count: int, generator: torch.Generator, shown: int = 8) -> dict[str, Wall]:
-    """Walls of uniform noise and of noise with each pixel's own distribution, `count` pictures each."""
+    """Walls of uniform noise and of noise with each pixel's own distribution, `count` pictures each.
+
+    Of all the noise no more than the `shown` nearest pictures are kept: a million would be gigabytes.
+    """
     real_distance, _ = nearest(split.test, split.train)
-    walls = {}
-    kinds = {"uniform": noise(count, generator), "marginal": marginal_noise(split.train, count, generator)}
-    for name, pictures in kinds.items():
-        distance, places = nearest(pictures, split.train)
+    kinds: dict[str, Callable[[int], Tensor]] = {
+        "uniform": lambda some: noise(some, generator),
+        "marginal": lambda some: marginal_noise(split.train, some, generator),
+    }
+    return {name: _wall(draw, count, split.train, real_distance, shown) for name, draw in kinds.items()}
+
+
+def _wall(draw: Callable[[int], Tensor], count: int, real: Tensor, real_distance: Tensor, shown: int) -> Wall:
+    distances, nearests, closest, neighbours = [], [], [], []
+    for start in range(0, count, _AT_ONCE):
+        pictures = draw(min(_AT_ONCE, count - start))
+        distance, places = nearest(pictures, real)
         best = distance.argsort()[:shown]
-        walls[name] = Wall(distance, real_distance, pictures[best], split.train[places[best]])
-    return walls
+        distances.append(distance)
+        nearests.append(distance[best])
+        closest.append(pictures[best])
+        neighbours.append(real[places[best]])
+    best = torch.cat(nearests).argsort()[:shown]
+    return Wall(torch.cat(distances), real_distance, torch.cat(closest)[best], torch.cat(neighbours)[best])

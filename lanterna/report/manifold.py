@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lanterna.manifold import figures
+from lanterna.manifold.sets import SIDE
 from lanterna.manifold.study import SCORES
 from lanterna.report.how import command_for
 from lanterna.report.page import render, write_page
@@ -66,8 +67,8 @@ def _ladder(groups: dict[str, Any]) -> str:
     test, noise = groups["test"], groups["noise"]
     return (
         f"A real picture takes {_number(test['zlib_bytes'], '{:.0f}')} bytes with zlib, noise "
-        f"{_number(noise['zlib_bytes'], '{:.0f}')} of {28 * 28}. Of noise that nobody optimised the discriminative one is "
-        f"{_number(noise['frontier_confidence'], '{:.0%}')} confident; the generative one, which may say 'none of them', "
+        f"{_number(noise['zlib_bytes'], '{:.0f}')} of {SIDE * SIDE}. Of noise that nobody optimised the discriminative one "
+        f"is {_number(noise['frontier_confidence'], '{:.0%}')} confident; the generative one, which may say 'none of them', "
         f"{_number(noise['density_confidence'], '{:.0%}')}."
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lanterna import data as data_sets
 from lanterna.errors import MissingError, StoppedError
-from lanterna.events import Listener
+from lanterna.events import Event, Listener
 from lanterna.manifold import figures
 from lanterna.manifold.measures import over_seeds
 from lanterna.manifold.sets import SIDE, Prepared, grey, prepared
@@ -174,7 +174,7 @@ def _entering(series: Series, title: str, inner: Listener) -> Listener:
     """`inner`, which says `title` with its first event."""
     entered = False
 
-    def listen(event: Any) -> Literal["stop"] | None:
+    def listen(event: Event) -> Literal["stop"] | None:
         nonlocal entered
         if not entered:
             entered = True

@@ -10,8 +10,10 @@ from lanterna.autoencode.experiments.judges import classifier, wrapped
 from lanterna.autoencode.experiments.specific import middle_code
 from lanterna.autoencode.figures import strip
 from lanterna.autoencode.part import Figure, Part
+from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
-from lanterna.canvas import PixelCanvas
+from lanterna.canvas import Canvas, PixelCanvas
+from lanterna.errors import StoppedError
 from lanterna.jitter import Jitter
 from lanterna.networks.network import Network
 from lanterna.objectives import class_logit, each
@@ -34,7 +36,8 @@ def log_density(points: Tensor, training: Tensor) -> Tensor:
     The median is that among the first thousand of them.
     """
     sample = training[:1000]
-    near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median()
+    # Where most are there twice the median is 0, which is no width.
+    near = torch.cdist(sample, sample).fill_diagonal_(torch.inf).min(1).values.median().clamp(min=1e-3)
     # A kernel's length is that of its deviation times the root of K: in many dimensions it is a shell.
     deviation = near / points.shape[1] ** 0.5
     exponent = -torch.cdist(points, training).square() / (2 * deviation**2)
@@ -45,32 +48,33 @@ def log_density(points: Tensor, training: Tensor) -> Tensor:
 
 def make(shop: Workshop) -> Part | None:
     """A class's picture three ways, judged by density, by the nearest real picture, and by a classifier of its own."""
-    split = shop.split
-    if split.train_labels is None or len(split.classes) < 2:
+    split, classed = shop.split, shop.split.classed
+    if classed is None:
         return None
     code = middle_code(shop)
     net = shop.model(code)
-    maker, judge = wrapped(classifier(shop, 0), shop), classifier(shop, 1)
-    classes = len(split.classes)
-    wanted = torch.arange(classes).repeat_interleave(_EACH)
+    maker, judge = wrapped(classifier(shop, classed, 0), shop), classifier(shop, classed, 1)
+    wanted = torch.arange(len(classed.classes)).repeat_interleave(_EACH)
     generator = torch.Generator().manual_seed(shop.recipe.seed + 5)
     side = split.train.shape[2]
     shape = (len(wanted), split.train.shape[1], side, side)
     objective = each([class_logit(int(label)) for label in wanted])
 
-    def climb(canvas: Any, lr: float) -> Tensor:
-        return ascend(
-            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=lr,
-            jitter=Jitter.none(),
-            on_event=lambda _event: "stop" if shop.series.stopped else None,
-        ).pictures  # fmt: skip
+    def climb(canvas: Canvas) -> Tensor:
+        climbed = ascend(
+            canvas, objective, maker, size=(side, side), steps=STEPS, generator=generator, lr=0.05,
+            jitter=Jitter.none(), on_event=shop.series.part(0.0),
+        )  # fmt: skip
+        if climbed.stopped:
+            raise StoppedError("stopped while pictures were made for each class")
+        return climbed.pictures
 
     shop.series.enter("ascent in pixels and in codes")
     made = {
-        "ascent in pixels": climb(PixelCanvas.noise(shape, generator), 0.05),
-        "ascent in codes": climb(net.canvas(split.train, len(wanted), generator), 0.05),
+        "ascent in pixels": climb(PixelCanvas.noise(shape, generator)),
+        "ascent in codes": climb(net.canvas(split.train, len(wanted), generator)),
         "random codes": net.canvas(split.train, len(wanted), generator).render().detach(),
-        "real, held out": _real(shop, wanted),
+        "real, held out": _real(classed, wanted),
     }
     lines = [_judged(name, pictures, wanted, maker, judge, shop) for name, pictures in made.items()]
     table = (
@@ -92,7 +96,7 @@ def make(shop: Workshop) -> Part | None:
         "Is this how pictures are generated?",
         (
             Figure("generate", "For every class: ascent in pixels, ascent in the codes of an autoencoder, "
-                   "and random codes, which were made for no class", strip(rows, columns=split.classes)),
+                   "and random codes, which were made for no class", strip(rows, columns=classed.classes)),
         ),
         {"code": code, "steps": STEPS, "pictures": lines},
         (
@@ -106,15 +110,13 @@ def make(shop: Workshop) -> Part | None:
     )  # fmt: skip
 
 
-def _real(shop: Workshop, wanted: Tensor) -> Tensor:
-    labels = shop.split.held_out_labels
-    assert labels is not None  # the caller looked
+def _real(classed: Classed, wanted: Tensor) -> Tensor:
     found = []
     for label in wanted.unique().tolist():
-        members = torch.nonzero(labels == label).flatten()
+        members = torch.nonzero(classed.held_out_labels == label).flatten()
         # A class that has none held out lends the first of all.
         found.append(members[:_EACH].repeat(_EACH)[:_EACH] if len(members) else torch.zeros(_EACH, dtype=torch.long))
-    return shop.split.held_out[torch.cat(found)]
+    return classed.held_out[torch.cat(found)]
 
 
 @torch.no_grad()

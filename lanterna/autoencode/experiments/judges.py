@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lanterna.autoencode.augment import moved
+from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.training import Plan, train
 from lanterna.autoencode.workshop import Workshop
 from lanterna.errors import StoppedError
@@ -23,35 +24,31 @@ def _module(channels: int, side: int, classes: int, width: int, kernel: int) -> 
     )  # fmt: skip
 
 
-def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
-    """A classifier of the split's classes; `number` 0 and 1 differ in width, kernel and seed: a second opinion.
+def classifier(shop: Workshop, classed: Classed, number: int = 0, epochs: int = 6) -> nn.Module:
+    """A classifier of `classed`; `number` 0 and 1 differ in width, kernel and seed: a second opinion.
 
-    It takes (B, C, S, S) in [0, 1] to logits (B, classes). Raises ValueError for data without classes, and StoppedError where
-    the reader asked to stop.
+    It takes (B, C, S, S) in [0, 1] to logits (B, classes). Raises StoppedError where the reader asked to stop.
     """
-    split = shop.split
-    if split.train_labels is None:
-        raise ValueError("only data with classes can be classified")
-    channels, side = split.train.shape[1:3]
+    channels, side = classed.train.shape[1:3]
     seed = shop.recipe.seed + 7 + number
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = _module(channels, side, len(split.classes), (12, 16)[number], (5, 3)[number])
-    labels, judged = split.held_out_labels, split.held_out
+        torch.default_generator.manual_seed(seed)
+        module = _module(channels, side, len(classed.classes), (12, 16)[number], (5, 3)[number])
 
     def loss(net: nn.Module, batch: Tensor, _generator: torch.Generator) -> Tensor:
         pictures, wanted = batch
         return F.cross_entropy(net(pictures), wanted)
 
     def error(net: nn.Module) -> float:
-        return 1 - accuracy(net, judged, labels)
+        return 1 - accuracy(net, classed.held_out, classed.held_out_labels)
 
     shop.series.enter(f"classifier {number + 1}")
     made = train(
-        module, loss, split.train, error, Plan(epochs=epochs, batch=min(64, len(split.train)), lr=3e-3), seed,
-        labels=split.train_labels,
+        module, loss, classed.train, error, Plan(epochs=epochs, batch=min(64, len(classed.train)), lr=3e-3), seed,
+        labels=classed.train_labels,
         augment=lambda batch, generator: moved(batch, generator, turn=4, zoom=0.04, shift=0.03, bend=0.0),
-        on_event=lambda event: "stop" if shop.series.stopped else None,
+        # No share of the whole: only so that a request to stop is heard at each step.
+        on_event=shop.series.part(0.0),
     )  # fmt: skip
     if made.stopped:
         raise StoppedError("stopped while a classifier was trained")
@@ -59,11 +56,10 @@ def classifier(shop: Workshop, number: int = 0, epochs: int = 6) -> nn.Module:
 
 
 @torch.no_grad()
-def accuracy(net: nn.Module, pictures: Tensor, labels: Tensor | None) -> float:
+def accuracy(net: nn.Module, pictures: Tensor, labels: Tensor) -> float:
     """The share of `pictures` (N, C, S, S) that are classified as their `labels` (N,) say."""
     found = torch.cat([net(part).argmax(1) for part in pictures.split(500)])
-    right: Tensor = found == labels  # type: ignore[assignment]  # labels are there
-    return float(right.float().mean())
+    return float((found == labels).float().mean())
 
 
 def wrapped(net: nn.Module, shop: Workshop) -> Network:

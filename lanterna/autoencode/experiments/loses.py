@@ -11,6 +11,7 @@ from torch import Tensor
 from lanterna.autoencode.experiments.specific import TRAIN, middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.part import Figure, Part
+from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
 from lanterna.manifold.measures import auroc
 
@@ -32,22 +33,24 @@ def make(shop: Workshop) -> Part:
         + ", ".join(f"{name} {value:.4f}" for name, value in rows)
         + "."
     ]
-    if shop.split.train_labels is not None and len(shop.split.classes) > 1:
-        numbers["anomalies"] = _anomalies(shop, max(epochs // 2, 1))
-        numbers["few_labels"] = _few_labels(shop)
-        figures += [
-            Figure("anomaly", "One class left out of training at a time: how well its pictures stand out by "
-                   "their error, and by nothing but the variance of their pixels", _bars(numbers["anomalies"])),
+    if (classed := shop.split.classed) is not None:
+        anomalies = numbers["anomalies"] = _anomalies(shop, classed, max(epochs // 2, 1))
+        if anomalies:
+            figures.append(
+                Figure("anomaly", "One class left out of training at a time: how well its pictures stand out by "
+                       "their error, and by nothing but the variance of their pixels", _bars(anomalies))
+            )  # fmt: skip
+            worse = [line["class"] for line in anomalies if line["auroc"] < 0.5]
+            beaten = [line["class"] for line in anomalies if line["auroc"] < line["variance_auroc"]]
+            says.append(
+                f"Worse than chance for: {', '.join(worse) or 'none'}. Beaten by the variance of the pixels for: "
+                f"{', '.join(beaten) or 'none'}: a simple picture is easy to give back, however strange it is."
+            )
+        numbers["few_labels"] = _few_labels(shop, classed)
+        figures.append(
             Figure("few_labels", "Logistic regression on codes and on pixels, from few labels; bars are the "
-                   "spread over draws",
-                   _curves(numbers["few_labels"])),
-        ]  # fmt: skip
-        worse = [line["class"] for line in numbers["anomalies"] if line["auroc"] < 0.5]
-        beaten = [line["class"] for line in numbers["anomalies"] if line["auroc"] < line["variance_auroc"]]
-        says.append(
-            f"Worse than chance for: {', '.join(worse) or 'none'}. Beaten by the variance of the pixels for: "
-            f"{', '.join(beaten) or 'none'}: a simple picture is easy to give back, however strange it is."
-        )
+                   "spread over draws", _curves(numbers["few_labels"]))
+        )  # fmt: skip
     return Part(
         "loses",
         "It loses what is not needed",
@@ -75,30 +78,29 @@ def _denoise(shop: Workshop, epochs: int) -> tuple[Tensor, dict[str, Any], list[
     return strip(rows), {"noise": shop.recipe.noise, "code": code, "mse": errors}, list(errors.items())
 
 
-def _anomalies(shop: Workshop, epochs: int) -> list[dict[str, Any]]:
-    split = shop.split
-    assert split.train_labels is not None and split.held_out_labels is not None  # the caller looked
+def _anomalies(shop: Workshop, classed: Classed, epochs: int) -> list[dict[str, Any]]:
     found = []
-    for label, name in enumerate(split.classes):
-        strange = split.held_out_labels == label
-        kept = split.train[split.train_labels != label][:TRAIN]
-        if not bool(strange.any()) or not len(kept):
+    for label, name in enumerate(classed.classes):
+        strange = classed.held_out_labels == label
+        kept = classed.train[classed.train_labels != label][:TRAIN]
+        usual = classed.held_out[~strange]
+        # Nothing to tell apart: the class has no picture held out, or all that are held out are of it.
+        if not bool(strange.any()) or not len(usual):
             continue
-        usual = split.held_out[~strange]
         # Dense: ten trainings, and no better net is needed to show what goes wrong.
         net = shop.model(
-            min(_SMALL_CODE, split.pixels),
+            min(_SMALL_CODE, shop.split.pixels),
             variant="dense",
             train_on=kept,
             judged_on=usual,
             epochs=epochs,
             name=f"without {name}",
         )
-        variance = split.held_out.flatten(1).var(1)
+        variance = classed.held_out.flatten(1).var(1)
         found.append(
             {
                 "class": name,
-                "auroc": auroc(net.errors(split.held_out[strange]), net.errors(usual)),
+                "auroc": auroc(net.errors(classed.held_out[strange]), net.errors(usual)),
                 "variance_auroc": auroc(variance[strange], variance[~strange]),
                 "pictures": int(strange.sum()),
             }
@@ -106,14 +108,13 @@ def _anomalies(shop: Workshop, epochs: int) -> list[dict[str, Any]]:
     return found
 
 
-def _few_labels(shop: Workshop) -> list[dict[str, Any]]:
-    split, code = shop.split, middle_code(shop)
-    assert split.train_labels is not None and split.held_out_labels is not None  # the caller looked
+def _few_labels(shop: Workshop, classed: Classed) -> list[dict[str, Any]]:
+    code = middle_code(shop)
     linear, net = shop.pca(code), shop.model(code)
     views = {
-        f"{code} numbers of the net": (net.encode(split.train), net.encode(split.held_out)),
-        f"{code} of PCA": (linear.encode(split.train), linear.encode(split.held_out)),
-        "pixels": (split.train.flatten(1), split.held_out.flatten(1)),
+        f"{code} numbers of the net": (net.encode(classed.train), net.encode(classed.held_out)),
+        f"{code} of PCA": (linear.encode(classed.train), linear.encode(classed.held_out)),
+        "pixels": (classed.train.flatten(1), classed.held_out.flatten(1)),
     }
     generator = torch.Generator().manual_seed(shop.recipe.seed + 4)
     lines = []
@@ -123,12 +124,12 @@ def _few_labels(shop: Workshop) -> list[dict[str, Any]]:
             chosen = torch.cat(
                 [
                     members[torch.randperm(len(members), generator=generator)[:few]]
-                    for label in split.train_labels.unique()
-                    for members in [torch.nonzero(split.train_labels == label).flatten()]
+                    for label in classed.train_labels.unique()
+                    for members in [torch.nonzero(classed.train_labels == label).flatten()]
                 ]
             )
             for name, (train, test) in views.items():
-                scores[name].append(_probe(train[chosen], split.train_labels[chosen], test, split.held_out_labels))
+                scores[name].append(_probe(train[chosen], classed.train_labels[chosen], test, classed.held_out_labels))
         for name, values in scores.items():
             one = torch.tensor(values)
             lines.append({"labels": few, "on": name, "accuracy": float(one.mean()), "spread": float(one.std())})

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lanterna.autoencode.experiments.generate import nearest
 from lanterna.autoencode.experiments.judges import accuracy, classifier
@@ -13,7 +13,7 @@ from lanterna.autoencode.experiments.specific import middle_code
 from lanterna.autoencode.figures import COLOURS, axes, drawn, strip
 from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
-from lanterna.autoencode.pictures import noise
+from lanterna.autoencode.pictures import Classed, noise
 from lanterna.autoencode.workshop import Workshop
 
 __all__ = ["attacked", "make"]
@@ -45,8 +45,8 @@ def make(shop: Workshop) -> Part:
         f"pictures: {between['real']:.3f})."
     ]
     table: tuple[tuple[str, ...], ...] = ()
-    if shop.split.train_labels is not None and len(shop.split.classes) > 1:
-        defence, attacked_pictures = _defence(shop, net)
+    if (classed := shop.split.classed) is not None:
+        defence, attacked_pictures = _defence(shop, classed, net)
         figures.append(
             Figure("defence", "Accuracy under attack, of the classifier alone and behind the projection", _curves(defence))
         )
@@ -169,7 +169,8 @@ def _projected(shop: Workshop, net: Autoencoder, attacked_pictures: Tensor | Non
     if attacked_pictures is not None:
         starts["attacked"] = attacked_pictures[:1]
     starts |= {
-        "two in one": torch.maximum(held[1:2], held[2:3]),
+        # Of two that are held out: both.
+        "two in one": torch.maximum(held[1:2], held[2:3] if len(held) > 2 else held[:1]),
         "negative": 1 - held[:1],
         "half of it": torch.cat([held[:1, :, : held.shape[2] // 2], torch.zeros_like(held[:1, :, held.shape[2] // 2 :])], 2),
     }
@@ -210,11 +211,9 @@ def attacked(
     return best.detach()
 
 
-def _defence(shop: Workshop, net: Autoencoder) -> tuple[dict[str, Any], Tensor]:
-    split = shop.split
-    assert split.held_out_labels is not None  # the caller looked
-    judge: nn.Module = classifier(shop, 0)
-    pictures, labels = split.held_out[:_ATTACKED], split.held_out_labels[:_ATTACKED]
+def _defence(shop: Workshop, classed: Classed, net: Autoencoder) -> tuple[dict[str, Any], Tensor]:
+    judge = classifier(shop, classed, 0)
+    pictures, labels = classed.held_out[:_ATTACKED], classed.held_out_labels[:_ATTACKED]
     generator = torch.Generator().manual_seed(shop.recipe.seed + 8)
 
     def through(given: Tensor) -> Tensor:
