@@ -3,6 +3,7 @@
 import base64
 import math
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
-    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count, "layer": _layer, "strato": _strato}
+    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count}
+    made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe}
     return made
 
 
@@ -63,6 +65,11 @@ def _layer(name: str) -> str:
 
 def _strato(name: str) -> str:
     return f"strato {name}" if name.isdecimal() else name
+
+
+def _classe(label: str) -> str:
+    """A class in Italian: names are the network's own, but the word before a mere number is ours."""
+    return re.sub(r"^class (?=\d+$)", "classe ", label)
 
 
 def _columns(count: int) -> int:
