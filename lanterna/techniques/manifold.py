@@ -127,9 +127,9 @@ def _others(recipe: ManifoldRecipe, notes: list[str]) -> dict[str, Tensor]:
         if name == recipe.data.partition("@")[0]:
             continue
         try:
-            dataset = data_sets.load(spec)
+            dataset = data_sets.load(spec, download=False)
         except MissingError as error:
-            notes.append(f"{name} is not among the other data: {error}")
+            notes.append(f"{name} is not scored beside them: {error}")
             continue
         count = min(recipe.each, len(dataset))
         found[name] = grey(dataset.pictures(round(i * (len(dataset) - 1) / max(count - 1, 1)) for i in range(count)))
@@ -167,6 +167,7 @@ def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
                 raise
             break
         studies.append(made)
+        series.reach((number + 1) * sum(weights))
     return Manifold(recipe, data, tuple(studies), tuple(notes), len(studies) < recipe.seeds)
 
 
