@@ -75,7 +75,7 @@ def check_writable(path: str | Path) -> Path:
             raise PictureError(f"can't write the picture {str(path)!r}: {given}; allowed are {', '.join(_FORMATS)}")
         folder = target.resolve().parent
         if not folder.is_dir():
-            raise PictureError(f"can't write the picture {str(path)!r}: there is no folder {str(folder)!r}")
+            raise PictureError(f"can't write the picture {str(path)!r}: there is no folder {str(folder)!r}; make it first")
         # Tried, not asked: permission bits tell little about network drives, full quotas and Windows.
         probe = temporary_name(folder)
         probe.touch(exist_ok=False)

@@ -20,6 +20,8 @@ __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"
 
 # Columns of a row of pictures: more are too small to look at, fewer are larger than there is detail.
 _ACROSS, _FEWEST = 6, 4
+# Of commands that make one file; those that make a folder are easily taken for one of them.
+_FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".html", ".json")
 
 
 @cache
@@ -90,8 +92,10 @@ def picture_data(picture: Tensor, *, exact: bool = False) -> str:
 
 
 def check_folder(out: str | Path) -> Path:
-    """The folder `out`, which need not exist yet. Raises PictureError where it can't be made or written."""
+    """The folder `out`, which need not exist yet. Raises PictureError for the name of a file and what can't be written."""
     folder = Path(out)
+    if folder.suffix.lower() in _FILES and not folder.is_dir():
+        raise PictureError(f"{folder} names a file, but a folder with several is made; give --out {folder.with_suffix('')}")
     near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not near.is_dir():
         raise PictureError(f"the folder {folder} can't be made: {near} is a file; give another --out")
