@@ -181,7 +181,7 @@ def test_what_nobody_named_is_not_downloaded(tmp_path: Path, monkeypatch: pytest
     assert other("clothes", 2, (1, 28, 28), torch.Generator()) is None
     notes: list[str] = []
     assert "fashion_mnist@test" not in manifold._others(manifold.ManifoldRecipe(data="mnist_5k"), notes)
-    assert "fashion_mnist is not scored" in notes[0] and "named" in notes[0]
+    assert "fashion_mnist is not among the other data" in notes[0] and "named" in notes[0]
 
 
 def test_a_damaged_idx_file(tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_nothing_sticks_out(page: Any, width: int, language: str) -> None:
     assert sticking == []
 
 
+def test_drawings_with_words_are_read_on_a_phone_by_moving_them(page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    for plate in page.locator("#manifold .plate").all():
+        assert plate.bounding_box()["width"] <= 390 and plate.locator("img:visible").bounding_box()["width"] >= 700
+        plate.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator("#manifold .plate").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+
+
 def test_the_language_is_switched(page: Any) -> None:
     title = page.locator("h1")
     assert title.inner_text() == "What tiny sees in chelsea"

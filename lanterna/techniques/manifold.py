@@ -129,7 +129,7 @@ def _others(recipe: ManifoldRecipe, notes: list[str]) -> dict[str, Tensor]:
         try:
             dataset = data_sets.load(spec, download=False)
         except MissingError as error:
-            notes.append(f"{name} is not scored beside them: {error}")
+            notes.append(f"{name} is not among the other data: {error}")
             continue
         count = min(recipe.each, len(dataset))
         found[name] = grey(dataset.pictures(round(i * (len(dataset) - 1) / max(count - 1, 1)) for i in range(count)))
