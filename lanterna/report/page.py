@@ -2,7 +2,6 @@
 
 import base64
 import math
-import os
 import re
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
-from lanterna.files import replace_file
+from lanterna.files import replace_file, try_folder
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
@@ -99,8 +98,10 @@ def check_folder(out: str | Path) -> Path:
     near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not near.is_dir():
         raise PictureError(f"the folder {folder} can't be made: {near} is a file; give another --out")
-    if not os.access(near, os.W_OK):
-        raise PictureError(f"the folder {folder} can't be written; give another --out")
+    try:
+        try_folder(near)
+    except OSError as error:
+        raise PictureError(f"the folder {folder} can't be written: {error.strerror or error}; give another --out") from error
     return folder
 
 
