@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["new_folder", "remove_temporary", "replace_file", "temporary_name", "write_json"]
+__all__ = ["new_folder", "remove_temporary", "replace_file", "temporary_name", "try_folder", "write_json"]
 
 
 def temporary_name(folder: Path) -> Path:
@@ -16,6 +16,14 @@ def temporary_name(folder: Path) -> Path:
     # `secrets`, as the global random generator is the caller's; not made of the target's name, which may be as long as
     # names can be; not mkstemp, whose files are for one user only, where a cache may be shared.
     return folder / f".lanterna-{secrets.token_hex(8)}.tmp"
+
+
+def try_folder(folder: Path) -> None:
+    """Raise OSError where no file can be made in `folder`."""
+    # Tried, not asked: permission bits tell little about network drives, full quotas and Windows.
+    probe = temporary_name(folder)
+    probe.touch(exist_ok=False)
+    probe.unlink()
 
 
 def remove_temporary(folder: Path) -> None:

@@ -12,7 +12,7 @@ import tiny
 import torch
 from PIL import Image
 
-from lanterna import VisualizeRecipe, pictures
+from lanterna import VisualizeRecipe, load, pictures
 
 TINY = "python:tiny:make"
 VISUALIZE = ["visualize", TINY, "conv1:0"]
@@ -162,6 +162,13 @@ def test_tables_for_people(lanterna: Run) -> None:
     classes = lanterna("classify", TINY, "chelsea").out
     assert classes.splitlines()[0] == "chelsea" and "%" in classes
     assert "efficientnet_lite0: ready" in lanterna("doctor").out
+
+
+def test_a_table_for_another_program_has_a_line_for_each_row(lanterna: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = lanterna("layers", "efficientnet_lite0").out.splitlines()
+    assert len(lines) == 1 + len(load("efficientnet_lite0").layers())
+    assert any(line.startswith("blocks.1.0.conv_pwl ") for line in lines)
 
 
 def test_classify_reads_real_pictures(lanterna: Run) -> None:

@@ -16,10 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna import InputError, MissingError, PictureError, UnknownNameError, data, pictures
+from lanterna.autoencode.pictures import other
 from lanterna.data import sources
 from lanterna.data.idx import read_idx
 from lanterna.networks import wheels
 from lanterna.networks.builtin import MNIST_5K
+from lanterna.techniques import manifold
 
 
 def _save(path: Path, value: float = 0.5, size: tuple[int, int] = (40, 60)) -> Path:
@@ -172,6 +174,18 @@ def test_fashion_mnist_from_installed_files(tmp_path: Path, monkeypatch: pytest.
     sources._fashion_mnist.cache_clear()
     assert found.labels == (9, 0) and found.classes[9] == "ankle boot"
     assert torch.equal(found.pictures()[:, 0], images.float() / 255)
+
+
+def test_what_nobody_named_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANTERNA_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources, "FASHION_FOLDERS", ())
+    monkeypatch.setattr(sources.torchvision.datasets.FashionMNIST, "download", lambda _self: pytest.fail("downloaded"))
+    with pytest.raises(MissingError, match="only downloaded when it is named"):
+        data.load("fashion_mnist@test", download=False)
+    assert other("clothes", 2, (1, 28, 28), torch.Generator()) is None
+    notes: list[str] = []
+    assert "fashion_mnist@test" not in manifold._others(manifold.ManifoldRecipe(data="mnist_5k"), notes)
+    assert "fashion_mnist is not among the other data" in notes[0] and "named" in notes[0]
 
 
 def test_a_damaged_idx_file(tmp_path: Path) -> None:

@@ -147,6 +147,8 @@ def test_the_command_writes_figures_numbers_and_a_page(lanterna: Run, cache: Pat
     assert numbers["noise_wall"]["uniform"]["bound"]["mean"] == pytest.approx(0.1)
     page = (folder / "here/index.html").read_text(encoding="utf-8")
     assert page.count("data:image/") == page.count("<img") == len(FIGURES) == page.count("Would be wrong if")
+    # Each can be moved sideways by itself, and the note stands apart from the sentence before it.
+    assert page.count('class="scroll plate" tabindex="0"') == len(FIGURES) and '<p class="note">fashion_mnist is not' in page
     assert all(title in page for title in FIGURES.values()) and "is not among the other data" in page
     assert sorted(path.name for path in (folder / "here").iterdir()) == sorted(Path(file).name for file in numbers["outputs"])
     figure = next(file for file in numbers["outputs"] if "plane" in file)

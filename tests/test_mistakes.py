@@ -158,6 +158,19 @@ def test_a_film_that_fails_does_not_take_the_picture_with_it(
     assert pictures.load("painted.png").shape[1] == 3
 
 
+@pytest.mark.parametrize("command", ["patterns python:tiny:make conv1:0", "manifold", "autoencode", "tour"])
+def test_a_folder_that_refuses_files_is_told_before_anything_is_made(
+    lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def refuse(self: Path, *args: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    result = lanterna(*command.split(), "--out", "new/folder")
+    assert result.code == 2 and "Read-only file system; give another --out" in one_line(result)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_file_that_does_not_fit_is_named_and_not_left(folder: Path) -> None:
     with full_disk(), pytest.raises(OSError, match=r"kept\.bin"):
         replace_file(folder / "kept.bin", [b"0" * 10_000])

@@ -1,13 +1,17 @@
 """The page of the tour in a real browser: nothing is asked of the network, every control works, nothing sticks out."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 from browsing import chromium, needs_chromium
 from playwright import sync_api
 
+from lanterna import Network, Preprocessing
+from lanterna.report import TourRecipe, tour
 from lanterna.report.page import environment
 from lanterna.report.tour import Tour
 
@@ -77,6 +81,17 @@ def test_nothing_sticks_out(page: Any, width: int, language: str) -> None:
     assert sticking == []
 
 
+def test_drawings_with_words_are_read_on_a_phone_by_moving_them(page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    for plate in page.locator("#manifold .plate").all():
+        assert plate.bounding_box()["width"] <= 390 and plate.locator("img:visible").bounding_box()["width"] >= 700
+        plate.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.locator("#manifold .plate").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+
+
 def test_the_language_is_switched(page: Any) -> None:
     title = page.locator("h1")
     assert title.inner_text() == "What tiny sees in chelsea"
@@ -89,6 +104,23 @@ def test_the_language_is_switched(page: Any) -> None:
     assert page.locator("main [lang=en]:visible").count() == 0 and page.locator("main [lang=it]:visible").count() > 50
     page.click("label[for=language-en]")
     assert page.locator("main [lang=it]:visible").count() == 0 and first.get_attribute("alt") == english
+
+
+def test_classes_without_names_are_numbered_in_the_language_of_the_page(browser: Any, tmp_path: Path) -> None:
+    nameless = Network.wrap(tiny.module(), name="nameless", preprocessing=Preprocessing(size=(32, 32)))
+    made = tour(TourRecipe(steps=2, size=32, chapters=("best_class", "fooled")), nameless, tmp_path)
+    opened = browser.new_page(locale="en-US")
+    opened.goto(made.page.as_uri())
+    everything = """() => document.body.innerText
+        + [...document.querySelectorAll("img")].map(image => image.alt).join(" ")"""
+    counts = []
+    for language, word, other in (("it", "classe", "class"), ("en", "class", "classe")):
+        opened.click(f"label[for=language-{language}]")
+        text = opened.evaluate(everything)
+        counts.append(len(re.findall(rf"\b{word} \d", text)))
+        assert re.findall(rf".{{20}}\b{other} \d", text) == []
+    opened.close()
+    assert counts[0] == counts[1] > 20
 
 
 def test_an_italian_reader_gets_italian_and_a_choice_is_remembered(browser: Any, whole_tour: Tour) -> None:

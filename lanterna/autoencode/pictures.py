@@ -206,7 +206,7 @@ def glyphs(count: int, side: int, generator: torch.Generator) -> Tensor:
 
 
 def _drawn(spec: str, count: int, side: int, generator: torch.Generator) -> Tensor:
-    dataset = data_sets.load(spec)
+    dataset = data_sets.load(spec, download=False)
     order = torch.randperm(len(dataset), generator=generator)[:count].tolist()
     return F.interpolate(dataset.pictures(order), (side, side), mode="bilinear", antialias=True, align_corners=False)
 

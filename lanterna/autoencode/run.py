@@ -62,8 +62,11 @@ def run(
     channels, side = split.train.shape[1:3]
     for code in recipe.code:
         make_module(recipe.model, channels, side, code, 0)  # says what is wrong with a size before the first is trained
-    trainings = len(recipe.code) * recipe.repeats + sum(_TRAININGS.get(part, 0.0) for part in recipe.parts)
-    series = Series(on_event, trainings * len(split.train) * recipe.epochs)
+    # Trainings behind each part, of which one is the unit of time.
+    planned = {"lossy": len(recipe.code) * (recipe.repeats - 1.0), **_TRAININGS}
+    training = float(len(split.train) * recipe.epochs)
+    done = len(recipe.code) * training
+    series = Series(on_event, done + training * sum(planned.get(part, 0.0) for part in recipe.parts))
     shop = Workshop(recipe, split, series) if folder is None else Workshop(recipe, split, series, folder)
     models: dict[int, Autoencoder] = {}
     parts: list[Part] = []
@@ -71,6 +74,7 @@ def run(
     try:
         for code in recipe.code:
             models[code] = shop.model(code)
+        series.reach(done)
         for name, make in EXPERIMENTS.items():
             if name not in recipe.parts or series.stopped:
                 continue
@@ -80,6 +84,8 @@ def run(
                 missing.append(f"{name}: does not apply to {split.name}")
             else:
                 parts.append(part)
+            done += training * planned.get(name, 0.0)
+            series.reach(done)
     except StoppedError:
         pass
     return Autoencoded(recipe, split, models, tuple(parts), tuple(missing), time.perf_counter() - begun, series.stopped)

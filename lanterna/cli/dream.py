@@ -1,13 +1,15 @@
 """`dream`: more of what a layer sees in a picture, as a picture or as an endless zoom."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import print_json, results, stopping_after, watching
+from lanterna.cli.console import results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
@@ -97,13 +99,14 @@ def _make(
     if result.stopped:
         record["stopped_after"] = result.steps
     file = pictures.save(result.picture, out, recipe=record)
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file)], **_numbers(result)})
-    else:
-        for wish, end, start in zip(result.wishes, result.activation, result.start_activation, strict=True):
-            results.print(f"{wish.title}: activation {end:.3g} (before {start:.3g})", markup=False)
-        results.print(str(file), markup=False)
-    return 130 if result.stopped else 0
+    report = partial(_report, result, file)
+    return tell(record, _numbers(result), [file], report, as_json=common.json, stopped=result.stopped)
+
+
+def _report(result: Dream, file: Path) -> None:
+    for wish, end, start in zip(result.wishes, result.activation, result.start_activation, strict=True):
+        results.print(f"{wish.title}: activation {end:.3g} (before {start:.3g})", markup=False)
+    results.print(str(file), markup=False)
 
 
 def _numbers(result: Dream) -> dict[str, Any]:
@@ -125,18 +128,13 @@ def _film(recipe: ZoomRecipe, net: Network, common: Common, out: Path, options: 
     with watching("dream", quiet=common.quiet) as listen:
         made = zooming.run(recipe, net, folder, lambda: record, listen)
     # An interrupted film is none; its frames wait for the next run of the same command.
-    whole = not made.stopped
-    outputs = [str(save_film(made.frames, out, fps=options["fps"]))] if whole else []
-    if whole and not keep_frames:
+    files = [] if made.stopped else [save_film(made.frames, out, fps=options["fps"])]
+    if files and not keep_frames:
         remove_frames(folder)
-    if common.json:
-        numbers = {"frames": len(made.frames), "resumed": made.resumed, "stopped": made.stopped}
-        print_json({"recipe": record, "outputs": outputs, **numbers})
-    elif whole:
-        results.print(str(out), markup=False)
-    else:
-        results.print(f"{len(made.frames)} of {recipe.zoom} frames are in {folder}; the same command continues", markup=False)
-    return 130 if made.stopped else 0
+    numbers = {"frames": len(made.frames), "resumed": made.resumed, "stopped": made.stopped}
+    waiting = f"{len(made.frames)} of {recipe.zoom} frames are in {folder}; the same command continues"
+    report = partial(results.print, str(out) if files else waiting, markup=False)
+    return tell(record, numbers, files, report, as_json=common.json, stopped=made.stopped)
 
 
 def again(

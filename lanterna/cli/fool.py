@@ -69,7 +69,7 @@ def fool(
     if start == "noise":
         _refuse(
             {"PICTURE": picture, **{_FOR_PICTURES[key]: value for key, value in for_pictures.items()}},
-            "with --from noise; leave it out",
+            "of no use with --from noise; leave it out",
         )
         if class_ is None and recipe is None:
             raise InputError("--from noise needs a class: --class 'sea lion', or --class all")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import torch
 from cyclopts import Parameter
+from rich.console import Console
 from rich.table import Table
 
 from lanterna import pictures
@@ -30,11 +31,22 @@ SOURCES = {
 }
 
 
+# Characters of a line: more than any table has.
+_ENDLESS = 1000
+
+
 def _table(*columns: str) -> Table:
+    """A table whose first column is copied into other commands, and so never broken into lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
     return table
+
+
+def _print(table: Table) -> None:
+    """As wide as the terminal; for a file or another program every row is one line, however long."""
+    console = results if results.is_terminal else Console(width=_ENDLESS, highlight=False)
+    console.print(table)
 
 
 def networks(*, common: Common | None = None) -> None:
@@ -61,7 +73,7 @@ def networks(*, common: Common | None = None) -> None:
         table.add_row(str(row["name"]), "yes" if row["ready"] else f"lanterna fetch {row['name']}", str(row["description"]))
     for spec, meaning in SOURCES.items():
         table.add_row(spec.replace("[", "\\["), "", meaning)
-    results.print(table)
+    _print(table)
 
 
 def layers(network: str, /, *, arch: Arch = None, common: Common | None = None) -> None:
@@ -81,7 +93,7 @@ def layers(network: str, /, *, arch: Arch = None, common: Common | None = None) 
         stride = "" if layer.stride is None else "x".join(f"{step:g}" for step in layer.stride)
         shape = "x".join(map(str, layer.shape))
         table.add_row(layer.name, layer.kind, shape, field, stride, f"{layer.parameters:,}")
-    results.print(table)
+    _print(table)
 
 
 def classify(

@@ -33,8 +33,8 @@ FASHION = (
 )  # fmt: skip
 
 
-def load(spec: str) -> Dataset:
-    """The data set that `spec` names.
+def load(spec: str, *, download: bool = True) -> Dataset:
+    """The data set that `spec` names; without `download` only if it is on this machine, for what nobody asked for.
 
     - `samples`: the pictures that come with the installation.
     - `folder:PATH`: a folder with pictures, or a zip file; folders in it are classes.
@@ -55,11 +55,11 @@ def load(spec: str) -> Dataset:
     if spec == "mnist_5k":
         return _mnist_5k()
     if name == "fashion_mnist" and split in ("", "train", "test"):
-        return _fashion_mnist(split or "train")
+        return _fashion_mnist(split or "train", download)
     if kind == "folder" and rest:
         return folder(rest)
     if kind == "torchvision" and rest:
-        return _torchvision(spec, rest)
+        return _torchvision(spec, rest, download)
     known = ["samples", "mnist_5k", "fashion_mnist", "fashion_mnist@test", "folder:PATH", "torchvision:NAME"]
     # A bare path is the usual slip.
     path = Path(spec).expanduser()
@@ -79,7 +79,7 @@ def _mnist_5k() -> PictureArray:
 
 
 @lru_cache(maxsize=2)
-def _fashion_mnist(split: str) -> PictureArray:
+def _fashion_mnist(split: str, download: bool) -> PictureArray:
     prefix = "train" if split == "train" else "t10k"
     raw = wheels.cache_dir() / "torchvision" / "FashionMNIST" / "raw"
     name = "fashion_mnist" if split == "train" else "fashion_mnist@test"
@@ -90,7 +90,7 @@ def _fashion_mnist(split: str) -> PictureArray:
             if images.ndim != 3 or labels.shape != images.shape[:1] or int(labels.max()) >= len(FASHION):
                 raise InputError(f"{place} holds no Fashion-MNIST: {tuple(images.shape)} and {tuple(labels.shape)}")
             return PictureArray(name, images[:, None], labels.tolist(), FASHION)
-    made = _built("torchvision:FashionMNIST", torchvision.datasets.FashionMNIST, {"train": split == "train"})
+    made = _built("torchvision:FashionMNIST", torchvision.datasets.FashionMNIST, {"train": split == "train"}, download)
     return PictureArray(name, made.data[:, None], made.targets.tolist(), FASHION)
 
 
@@ -132,7 +132,7 @@ def _labels(inner: Any) -> list[int] | None:
     return None
 
 
-def _torchvision(spec: str, rest: str) -> Dataset:
+def _torchvision(spec: str, rest: str, download: bool) -> Dataset:
     name, at, split = rest.partition("@")
     sets = torchvision.datasets
     known = [entry for entry in sets.__all__ if inspect.isclass(getattr(sets, entry))]
@@ -149,20 +149,20 @@ def _torchvision(spec: str, rest: str) -> Dataset:
         options["split"] = split
     elif at:
         raise InputError(f"torchvision:{name} has no splits; leave out @{split}")
-    inner = _built(spec, chosen, options)
+    inner = _built(spec, chosen, options, download)
     array = getattr(inner, "data", None)
     if isinstance(array, Tensor) and array.dtype == torch.uint8 and array.ndim == 3:
         return PictureArray(spec, array[:, None], _labels(inner), [str(one) for one in getattr(inner, "classes", ())])
     return _Torchvision(spec, inner)
 
 
-def _built(spec: str, chosen: Any, options: dict[str, Any]) -> Any:
-    """The set from the cache, downloaded where it is not there yet."""
+def _built(spec: str, chosen: Any, options: dict[str, Any], download: bool) -> Any:
+    """The set from the cache, downloaded where it is not there yet and may be."""
     accepted = inspect.signature(chosen.__init__).parameters
     root = {"root": str(wheels.cache_dir() / "torchvision")} if "root" in accepted else {}
-    download = {"download": True} if "download" in accepted else {}
+    fetched = {"download": download} if "download" in accepted else {}
     try:
-        made = chosen(**root, **download, **options)
+        made = chosen(**root, **fetched, **options)
         len(made)  # a base class has none
         return made
     except NotImplementedError as error:
@@ -171,7 +171,9 @@ def _built(spec: str, chosen: Any, options: dict[str, Any]) -> Any:
         how = f"pip install {error.name}" if error.name else str(error)
         raise MissingError(f"{spec} needs a package that is not here: {how}") from error
     except (OSError, RuntimeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if not download:
+            raise MissingError(f"{spec} is not here, and is only downloaded when it is named as the data") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
         raise MissingError(f"{spec} is not here and can't be downloaded ({reason}); connect and run it again") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"{spec} can't be opened: {error}") from error

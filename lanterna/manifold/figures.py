@@ -288,7 +288,8 @@ def savings(study: Study) -> Tensor:
         axes.set_xlabel("bits by PNG or zlib, the shorter")
         axes.set_ylabel("bits by the densities")
         axes.set_title("Lower is more probable; below the dashed line, cheaper than PNG")
-        figure.legend(loc="outside right upper", fontsize=8)
+        # Beside the axes and not the figure: the title above them is wider than they are.
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
         return _picture(figure)
 
 

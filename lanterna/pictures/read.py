@@ -116,6 +116,8 @@ def read_bytes(path: str | Path) -> bytes:
         shipped = samples() if Path(path).name == str(path) else {}
         if str(path) in shipped and not file.is_file():
             file = shipped[str(path)]
+        if not str(path):
+            raise PictureError("the name of a picture is empty; give a file, or a sample such as coffee")
         if file.is_dir():
             raise PictureError(f"picture {str(path)!r} is a folder; give one file in it")
         return file.read_bytes()

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from torch import Tensor
 
 from lanterna.errors import PictureError
-from lanterna.files import replace_file, temporary_name
+from lanterna.files import replace_file, try_folder
 from lanterna.pictures.decode import opened
 from lanterna.pictures.read import read_bytes, to_pil
 
@@ -75,11 +75,8 @@ def check_writable(path: str | Path) -> Path:
             raise PictureError(f"can't write the picture {str(path)!r}: {given}; allowed are {', '.join(_FORMATS)}")
         folder = target.resolve().parent
         if not folder.is_dir():
-            raise PictureError(f"can't write the picture {str(path)!r}: there is no folder {str(folder)!r}")
-        # Tried, not asked: permission bits tell little about network drives, full quotas and Windows.
-        probe = temporary_name(folder)
-        probe.touch(exist_ok=False)
-        probe.unlink()
+            raise PictureError(f"can't write the picture {str(path)!r}: there is no folder {str(folder)!r}; make it first")
+        try_folder(folder)
     except (OSError, ValueError, RuntimeError) as error:
         raise _cannot_write(str(path), error) from error
     return target

@@ -27,7 +27,7 @@ WRONG_IF = {
 
 
 def explained(made: Manifold) -> dict[str, str]:
-    """What each figure shows in this run, in sentences with its numbers."""
+    """What each figure shows in this run, in sentences with its numbers; each line is a paragraph."""
     numbers = made.numbers()
     return {
         "wall": _wall(numbers["noise_wall"]),
@@ -48,12 +48,12 @@ def _wall(walls: dict[str, Any]) -> str:
     uniform, marginal = walls["uniform"], walls["marginal"]
     count = int(uniform["count"]["mean"])
     text = (
-        f"As near to a real picture as the median real one: of {count:,} pictures of noise "
-        f"{_number(uniform['within_median'], '{:.0f}')}, of as many in which every pixel has its own distribution in the "
-        f"data {_number(marginal['within_median'], '{:.0f}')}. "
+        f"Of {count:,} pictures of noise {_number(uniform['within_median'], '{:.0f}')} are as near to a real picture as the "
+        f"median real one; of as many in which every pixel has its own distribution in the data, "
+        f"{_number(marginal['within_median'], '{:.0f}')}. "
     )
     if uniform["within_median"]["high"] == 0:
-        text += f"0 of {count:,} says, with 95 % certainty, that fewer than {3 / count:.2%} of all are (3 / N). "
+        text += f"None of {count:,} says, with 95 % certainty, that fewer than {300 / count:.2f}\u00a0% of all are (3 / N). "
     return text + (
         f"The nearest uniform one is at {_number(uniform['nearest_distance'], '{:.1f}')}, the nearest of the other kind at "
         f"{_number(marginal['nearest_distance'], '{:.1f}')}, the median real one at "
@@ -122,22 +122,24 @@ def _robustness(found: dict[str, Any]) -> str:
     return (
         f"Median distance at which the class changes, discriminative and generative: L2 "
         f"{_number(first['l2_median'], '{:.2f}')} and {_number(second['l2_median'], '{:.2f}')}; Linf "
-        f"{_number(first['linf_median'], '{:.3f}')} and {_number(second['linf_median'], '{:.3f}')}. Gradients go through the "
-        "whole generative classifier: its codes are optimised again in every step of the attack, and where they are best the "
-        "density changes with the picture as if they stood still (the envelope theorem), so nothing has to be unrolled. "
+        f"{_number(first['linf_median'], '{:.3f}')} and {_number(second['linf_median'], '{:.3f}')}. On the straight line to "
+        "the nearest real picture of another class the frontier is at L2 "
+        f"{_number(first['line_l2_median'], '{:.1f}')} and {_number(second['line_l2_median'], '{:.1f}')}.\n"
+        "Gradients go through the whole generative classifier: its codes are optimised again in every step of the attack, "
+        "and where they are best the density changes with the picture as if they stood still (the envelope theorem), so "
+        "nothing has to be unrolled. "
         "Projected gradient descent at the median distance that the other attacks found fools "
         f"{_number(second['l2_pgd_at_median_share'], '{:.0%}')} (L2) and "
         f"{_number(second['linf_pgd_at_median_share'], '{:.0%}')} (Linf) of the generative one's pictures, about half as it "
-        "should. Random search without gradients, a check against masked ones, finds an error at 0.9 times these distances "
+        "should.\n"
+        "Random search without gradients, a check against masked ones, finds an error at 0.9 times these distances "
         f"for {_number(second['l2_search_nearer_share'], '{:.0%}')} (L2) and "
         f"{_number(second['linf_search_nearer_share'], '{:.0%}')} (Linf) of the generative one's pictures, and at twice the "
         f"distance for {_number(second['l2_search_farther_share'], '{:.0%}')} and "
         f"{_number(second['linf_search_farther_share'], '{:.0%}')}; for the discriminative one, with five times as many "
         f"queries, {_number(first['l2_search_nearer_share'], '{:.0%}')} and "
         f"{_number(first['linf_search_nearer_share'], '{:.0%}')}, {_number(first['l2_search_farther_share'], '{:.0%}')} and "
-        f"{_number(first['linf_search_farther_share'], '{:.0%}')}. On the straight line to the nearest real picture of "
-        f"another class the frontier is at L2 {_number(first['line_l2_median'], '{:.1f}')} and "
-        f"{_number(second['line_l2_median'], '{:.1f}')}."
+        f"{_number(first['linf_search_farther_share'], '{:.0%}')}."
     )
 
 
@@ -157,12 +159,16 @@ def _listed(names: list[str]) -> str:
 
 def _number(found: dict[str, Any], form: str) -> str:
     """Mean, and lowest to highest where the seeds differ as printed."""
+
+    def said(value: float) -> str:
+        return form.format(value).replace("%", "\u00a0%")
+
     if found["mean"] is None:
         nowhere = sum(one is None for one in found["seeds"])
-        least = "" if found["low"] is None else f" (at {form.format(found['low'])} the least elsewhere)"
+        least = "" if found["low"] is None else f" (at {said(found['low'])} the least elsewhere)"
         return f"nowhere within reach for {nowhere} of {len(found['seeds'])} seeds{least}"
-    low, high = form.format(found["low"]), form.format(found["high"])
-    return form.format(found["mean"]) if low == high else f"{form.format(found['mean'])} ({low} to {high})"
+    low, high = said(found["low"]), said(found["high"])
+    return said(found["mean"]) if low == high else f"{said(found['mean'])} ({low} to {high})"
 
 
 def manifold_page(made: Manifold, page: Path, pictures: dict[str, Any]) -> None:

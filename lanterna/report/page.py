@@ -2,7 +2,7 @@
 
 import base64
 import math
-import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
-from lanterna.files import replace_file
+from lanterna.files import replace_file, try_folder
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
 # Columns of a row of pictures: more are too small to look at, fewer are larger than there is detail.
 _ACROSS, _FEWEST = 6, 4
+# Of commands that make one file; those that make a folder are easily taken for one of them.
+_FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".html", ".json")
 
 
 @cache
@@ -34,7 +36,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
-    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count, "layer": _layer, "strato": _strato}
+    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count}
+    made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe}
     return made
 
 
@@ -65,6 +68,11 @@ def _strato(name: str) -> str:
     return f"strato {name}" if name.isdecimal() else name
 
 
+def _classe(label: str) -> str:
+    """A class in Italian: names are the network's own, but the word before a mere number is ours."""
+    return re.sub(r"^class (?=\d+$)", "classe ", label)
+
+
 def _columns(count: int) -> int:
     """For so many pictures: at most six beside each other, and no row with a single one."""
     rows = math.ceil(count / _ACROSS)
@@ -83,13 +91,17 @@ def picture_data(picture: Tensor, *, exact: bool = False) -> str:
 
 
 def check_folder(out: str | Path) -> Path:
-    """The folder `out`, which need not exist yet. Raises PictureError where it can't be made or written."""
+    """The folder `out`, which need not exist yet. Raises PictureError for the name of a file and what can't be written."""
     folder = Path(out)
+    if folder.suffix.lower() in _FILES and not folder.is_dir():
+        raise PictureError(f"{folder} names a file, but a folder with several is made; give --out {folder.with_suffix('')}")
     near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not near.is_dir():
         raise PictureError(f"the folder {folder} can't be made: {near} is a file; give another --out")
-    if not os.access(near, os.W_OK):
-        raise PictureError(f"the folder {folder} can't be written; give another --out")
+    try:
+        try_folder(near)
+    except OSError as error:
+        raise PictureError(f"the folder {folder} can't be written: {error.strerror or error}; give another --out") from error
     return folder
 
 

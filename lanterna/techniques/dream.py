@@ -249,7 +249,7 @@ def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tu
         fitting = 1
         while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
             fitting += 1
-        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all"
+        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all: give a larger picture"
         raise InputError(
             f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
             f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"

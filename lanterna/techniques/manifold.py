@@ -127,7 +127,7 @@ def _others(recipe: ManifoldRecipe, notes: list[str]) -> dict[str, Tensor]:
         if name == recipe.data.partition("@")[0]:
             continue
         try:
-            dataset = data_sets.load(spec)
+            dataset = data_sets.load(spec, download=False)
         except MissingError as error:
             notes.append(f"{name} is not among the other data: {error}")
             continue
@@ -167,6 +167,7 @@ def run(recipe: ManifoldRecipe, on_event: Listener | None = None) -> Manifold:
                 raise
             break
         studies.append(made)
+        series.reach((number + 1) * sum(weights))
     return Manifold(recipe, data, tuple(studies), tuple(notes), len(studies) < recipe.seeds)
 
 

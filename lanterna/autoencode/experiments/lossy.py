@@ -61,7 +61,7 @@ def make(shop: Workshop) -> Part:
         (
             f"The net's error is below PCA's at {len(better)} of {len(lines)} sizes; "
             f"the mean picture's is {split.mean_mse:.4f}.",
-            "Held-out loss also chose the epoch that is kept; `last_loss` is that of the last epoch, which nothing chose.",
+            "Held-out loss also chose the epoch that is kept; numbers.json has that of the last epoch, which nothing chose.",
         ),
         "the net were no better than PCA at every size, or its error reached zero.",
         table,
