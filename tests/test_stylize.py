@@ -15,9 +15,9 @@ from lanterna.events import STOP, Event, Preview, Stepped
 from lanterna.networks.adapt import adapted
 from lanterna.pictures.colour import luminance, match_colours, with_colours_of
 from lanterna.techniques import style_distance, stylize
-from lanterna.techniques.paint import Sketch
-from lanterna.techniques.studio import styles_at
-from lanterna.techniques.style_layers import default_layers
+from lanterna.techniques.paint import Sketch, settling
+from lanterna.techniques.studio import Studio, styles_at
+from lanterna.techniques.style_layers import default_layers, style_weights
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
 
@@ -86,6 +86,33 @@ def test_sizes_rise_by_the_root_of_two_and_steps_fall() -> None:
     assert sizes == [(96, 128), (136, 181), (192, 256), (272, 362), (384, 512)]
     assert steps == [100, 70, 49, 34, 24]
     assert stylize.scales_for((40, 48), 7, multiscale=True) == ([(40, 48)], [7])
+
+
+def test_content_weighs_more_at_small_sizes_and_what_was_asked_for_at_the_last() -> None:
+    picture = pictures.load("chelsea", size=512)
+    size = (picture.shape[2], picture.shape[3])
+    made = recipe(size="512", content_weight=0.01, style_weight=0.0)
+    studio = Studio(made, NETWORK, default_layers(NETWORK), [picture], [1.0], picture, [], False, size)
+    sizes, _ = stylize.scales_for(size, 1, multiscale=True)
+    weights = [studio.scale(size, 1).terms[0].weight for size in sizes]
+    assert weights == pytest.approx([0.16, 0.16, 0.16, 0.04, 0.01], rel=0.02)
+
+
+def test_gatys_has_one_weight_of_the_content() -> None:
+    picture = pictures.load("chelsea", size=96)
+    made = recipe(size="96", preset="gatys", style_weight=0.0)
+    studio = Studio(made, NETWORK, default_layers(NETWORK), [picture], [1.0], picture, [], False, (64, 96))
+    assert [studio.scale(size, 1).terms[0].weight for size in ((32, 48), (64, 96))] == [5.0, 5.0]
+
+
+def test_the_rate_settles_in_the_second_half() -> None:
+    assert [settling(progress) for progress in (0.0, 0.5, 0.75, 1.0)] == pytest.approx([1.0, 1.0, 0.55, 0.1])
+
+
+def test_early_layers_weigh_most_however_many_there_are() -> None:
+    for count in (1, 3, 5, 7):
+        weights = style_weights(count)
+        assert sum(weights) == pytest.approx(1) and weights == sorted(weights, reverse=True) and len(weights) == count
 
 
 def test_a_run_goes_on_from_its_sketch_with_the_same_bits() -> None:

@@ -24,6 +24,10 @@ __all__ = ["Studio", "styles_at"]
 # Pixels above which a picture is gone through in tiles, and the side of a tile: 1024 x 1024 still goes whole.
 _WHOLE, _TILE = 1200 * 1200, 832
 
+# How much more the content weighs at small sizes, and the power of the size's share by which that falls to 1 at the last.
+# Small sizes decide what is where, and the last have time enough for the style; all along it would cost half of the style.
+_LAYOUT, _LAYOUT_FALL = 16.0, 4
+
 
 def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size) -> list[Tensor]:
     """The styles' pictures beside a result of `size`, when the finished one is `whole`.
@@ -129,6 +133,8 @@ class Studio:
         layers = self.layers.content
         found = features_of(self.network, resized(self.content, size).clamp(0, 1), layers, self.tiling(size))
         part = weight / len(layers)
+        if self.recipe.defaults.scales:
+            part *= min(_LAYOUT, (max(self.size) / max(size)) ** _LAYOUT_FALL)
         if isinstance(self.recipe, PaintRecipe) and self.recipe.content_loss == "self_similarity":
             return [self_similarity_term(layer, found[layer], weight=part) for layer in layers]
         return [content_term(layer, found[layer], weight=part, relative=self.recipe.defaults.relative) for layer in layers]
