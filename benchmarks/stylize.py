@@ -112,13 +112,15 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
         course.note(found.picture)
         return found.picture, course
 
-    runs = {"theirs": theirs} | {padding: partial(ours, padding=padding) for padding in (BORDERS[preset], "replicate")}
+    borders = dict(zip(READINGS, (BORDERS[preset], "replicate"), strict=True))
+    asked = {READINGS.index(reading): borders[reading] for reading in options.readings}
+    runs = {"theirs": theirs} | {padding: partial(ours, padding=padding) for padding in asked.values()}
     clock = time.process_time if options.processor_time else time.perf_counter
     made = in_turns(runs, options.slice, clock)
     their_picture, their_course = made["theirs"]
     their_seconds, goals = their_course.seconds[-1], their_course.losses[-1]
     rows = []
-    for reading, padding in enumerate((BORDERS[preset], "replicate")):
+    for reading, padding in asked.items():
         picture, course = made[padding]
         at = course.until(reading, goals[reading])
         row = {
@@ -255,6 +257,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000, help="steps of the multi-scale method at its smallest size")
     parser.add_argument("--later", type=int, default=500, help="and at each larger one")
     parser.add_argument("--every", type=int, default=5, help="steps between two scores")
+    parser.add_argument("--readings", nargs="*", default=list(READINGS), choices=READINGS)
     parser.add_argument("--our-steps", type=int, help="steps of ours at its smallest size; by default the preset's")
     parser.add_argument("--slice", type=float, default=10, help="seconds that each of the runs has in turn")
     parser.add_argument(
