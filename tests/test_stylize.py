@@ -17,7 +17,7 @@ from lanterna.pictures.colour import luminance, match_colours, with_colours_of
 from lanterna.techniques import style_distance, stylize
 from lanterna.techniques.paint import Sketch, settling
 from lanterna.techniques.studio import Studio, styles_at
-from lanterna.techniques.style_layers import default_layers, style_weights
+from lanterna.techniques.style_layers import StyleLayers, default_layers, style_weights
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
 
@@ -103,6 +103,19 @@ def test_gatys_has_one_weight_of_the_content() -> None:
     made = recipe(size="96", preset="gatys", style_weight=0.0)
     studio = Studio(made, NETWORK, default_layers(NETWORK), [picture], [1.0], picture, [], False, (64, 96))
     assert [studio.scale(size, 1).terms[0].weight for size in ((32, 48), (64, 96))] == [5.0, 5.0]
+
+
+def test_a_strided_first_convolution_asks_for_more_smoothness_unless_it_is_given() -> None:
+    def weight(layers: StyleLayers, **fields: object) -> float:
+        picture = pictures.load("coffee", size=48)
+        size = (picture.shape[2], picture.shape[3])
+        return (
+            Studio(recipe(**fields), NETWORK, layers, [picture], [1.0], picture, [], False, size).scale(size, 1).priors[0][0]
+        )
+
+    fine, coarse = default_layers(NETWORK), StyleLayers(("relu2_1",), ("relu3_2",))
+    assert weight(coarse) == pytest.approx(8 * weight(fine))
+    assert weight(coarse, tv_weight=0.0005) == weight(fine, tv_weight=0.0005) == weight(fine)
 
 
 def test_the_rate_settles_in_the_second_half() -> None:
