@@ -105,7 +105,7 @@ def test_gatys_has_one_weight_of_the_content() -> None:
     assert [studio.scale(size, 1).terms[0].weight for size in ((32, 48), (64, 96))] == [5.0, 5.0]
 
 
-def test_a_strided_first_convolution_asks_for_more_smoothness_unless_it_is_given() -> None:
+def test_a_strided_first_convolution_and_noise_ask_for_more_smoothness_unless_it_is_given() -> None:
     def weight(layers: StyleLayers, **fields: object) -> float:
         picture = pictures.load("coffee", size=48)
         size = (picture.shape[2], picture.shape[3])
@@ -115,6 +115,7 @@ def test_a_strided_first_convolution_asks_for_more_smoothness_unless_it_is_given
 
     fine, coarse = default_layers(NETWORK), StyleLayers(("relu2_1",), ("relu3_2",))
     assert weight(coarse) == pytest.approx(8 * weight(fine))
+    assert weight(fine, init="noise") == pytest.approx(4 * weight(fine))
     assert weight(coarse, tv_weight=0.0005) == weight(fine, tv_weight=0.0005) == weight(fine)
 
 

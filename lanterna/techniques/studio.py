@@ -28,9 +28,10 @@ _WHOLE, _TILE = 1200 * 1200, 832
 # Small sizes decide what is where, and the last have time enough for the style; all along it would cost half of the style.
 _LAYOUT, _LAYOUT_FALL = 16.0, 4
 
-# How much more total variation weighs, unless it is given, where the first convolution has a stride: between the positions
-# that it sees alike it leaves a weave. Eight times as much takes the weave and leaves the strokes (efficientnet_lite0).
-_STRIDED = 8.0
+# How much more total variation weighs, unless it is given. Where the first convolution has a stride, a weave is left between
+# the positions that it sees alike; eight times as much takes the weave and leaves the strokes (efficientnet_lite0). Of noise
+# that a picture begins as, grain is left; four times as much takes it at the same style losses (vgg16_hed).
+_STRIDED, _FROM_NOISE = 8.0, 4.0
 
 
 def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size) -> list[Tensor]:
@@ -149,6 +150,13 @@ class Studio:
             self.kept[size] = self._style(size)
         return Scale(size, steps, [*self.kept[size], *self._content(size)], self._priors(size), self.tiling(size))
 
+    def _roughness(self) -> float:
+        """How much more smoothness this network and this start need."""
+        if (self.network.layer(self.layers.style[0]).stride or (1.0, 1.0))[0] > 1:
+            return _STRIDED
+        recipe = self.recipe
+        return _FROM_NOISE if not isinstance(recipe, PaintRecipe) or recipe.init == "noise" else 1.0
+
     def _priors(self, size: Size) -> list[tuple[float, Objective]]:
         weight = self.weight("tv")
         if not weight:
@@ -156,8 +164,8 @@ class Studio:
         if not self.recipe.defaults.relative:
             # neural-style-pt: a sum over pixels of 0 to 255.
             return [(weight * 255 * 3 * size[0] * size[1], total_variation(1))]
-        if self.recipe.tv_weight is None and (self.network.layer(self.layers.style[0]).stride or (1.0, 1.0))[0] > 1:
-            weight *= _STRIDED
+        if self.recipe.tv_weight is None:
+            weight *= self._roughness()
         smooth = total_variation(2)
         natural = sum(
             part * float(smooth({PICTURE: style})) for part, style in zip(self.blend, self.shown(size), strict=True)
