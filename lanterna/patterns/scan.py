@@ -15,7 +15,6 @@ from lanterna.networks.network import Network
 from lanterna.patterns.feed import Batch, batches
 from lanterna.patterns.layer_scan import LayerScan, kept_samples
 from lanterna.patterns.watch import Batched, Summary, Watch
-from lanterna.wording import counted
 
 __all__ = ["BATCH", "Scan", "scan"]
 
@@ -106,7 +105,7 @@ def scan(
     counts = [state.layers[layer].count for layer in layers if layer in state.layers]
     if not stopped and indices and counts and not any(counts):
         first = next(iter(failed.values()), "no reason was given")
-        raise InputError(f"of {counted(len(indices), 'picture')} of {dataset.name} none can be read; the first: {first}")
+        raise InputError(f"none of the {len(indices)} pictures of {dataset.name} can be read; the first: {first}")
     return state
 
 
