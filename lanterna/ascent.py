@@ -16,6 +16,7 @@ from lanterna.jitter import Jitter, middle
 from lanterna.networks.network import Network
 from lanterna.networks.redirect import RedirectedReLU
 from lanterna.objectives import PICTURE, PROGRESS, Objective
+from lanterna.wording import counted
 
 __all__ = ["REDIRECTED_STEPS", "Ascent", "Gradient", "Optimizer", "Schedule", "ascend", "cosine", "memory_told"]
 
@@ -135,7 +136,8 @@ def ascend(
                 best = _better(best, values, middle(rendered, size))
         return -values.detach()
 
-    told = f"memory ran out at {batch} pictures of {size[0]}x{size[1]}; ask for fewer units at a time or a smaller --size"
+    many = f"{counted(batch, 'picture')} of {size[0]}x{size[1]}"
+    told = f"memory ran out at {many}; ask for fewer units at a time or a smaller --size"
     with memory_told(told), network.reading(layers, passing) as read:
         while step < steps and not stopped:
             if schedule is not None:

@@ -12,8 +12,9 @@
 A message says three things: what was given, what is allowed, the nearest match.
 """
 
-import difflib
 from collections.abc import Iterable
+
+from lanterna.wording import nearest
 
 __all__ = [
     "InputError",
@@ -52,7 +53,7 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, given: str, known: Iterable[str], *, where: str = "", hint: str = "") -> None:
         self.given = given
-        self.matches = difflib.get_close_matches(given, list(known), n=3, cutoff=0.5)
+        self.matches = nearest(given, known)
         message = f"{kind} {given!r} is not {'in ' + where if where else 'known'}"
         if self.matches:
             message += "; did you mean " + " or ".join(repr(match) for match in self.matches) + "?"

@@ -267,7 +267,7 @@ def test_a_folder_of_mixed_sizes_and_modes_is_brought_to_one(tmp_path: Path) -> 
 
 def test_a_folder_with_too_few_pictures_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
-    with pytest.raises(InputError, match="has 1 pictures that can be read; an autoencoder needs 8"):
+    with pytest.raises(InputError, match="has 1 picture to be read; an autoencoder needs 8"):
         open_split(f"folder:{tmp_path}")
 
 

@@ -11,6 +11,7 @@ import torch
 
 from lanterna import InvertRecipe, pictures
 from lanterna.cli import invert as command
+from lanterna.events import STOP
 
 Run = Callable[..., SimpleNamespace]
 INVERT = ["invert", "python:tiny:make", "act1", "logits", "--picture", "coffee", "--samples", "2", "--judge", "none"]
@@ -81,6 +82,12 @@ def test_ctrl_c_saves_what_there_is_and_replay_stops_there_too(lanterna: Run) ->
     assert found["stopped"] and found["steps"] == 7 and len(found["layers"]) == 2
     assert lanterna("replay", "invert.png", "--out", "again.png").code == 130
     assert Path("again.png").read_bytes() == Path("invert.png").read_bytes()
+
+
+def test_a_stop_before_the_first_step_says_that_nothing_was_saved(lanterna: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "stopping_after", lambda _listen, _until: lambda _event: STOP)
+    result = lanterna(*QUICK)
+    assert result.code == 130 and "no picture was saved" in result.out and not Path("invert.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_folders_with_nothing_in_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has nothing in it"):
         data.load(f"folder:{tmp_path}")
     tmp_path.joinpath("labels.csv").write_text("1")
-    with pytest.raises(InputError, match="1 files in it, but none is a picture"):
+    with pytest.raises(InputError, match="1 file in it, but no picture"):
         data.load(f"folder:{tmp_path}")
     with pytest.raises(InputError, match="neither a folder nor a zip file"):
         data.load(f"folder:{tmp_path / 'labels.csv'}")

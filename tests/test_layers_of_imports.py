@@ -13,6 +13,7 @@ PACKAGE = ROOT / "lanterna"
 
 # From below to above: files and folders of the package. What stands in one line may use each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("wording",),
     ("errors", "files"),
     ("events", "pictures"),
     ("progress", "recipe"),

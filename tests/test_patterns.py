@@ -258,7 +258,7 @@ def test_strict_names_what_can_not_be_read(some: str) -> None:
     folder = Path(some.removeprefix("folder:"))
     folder.joinpath("a", "bad.jpg").write_bytes(b"no")
     folder.joinpath("c").mkdir()
-    with pytest.raises(InputError, match=r"1 of 7 pictures can't be read: a/bad\.jpg; 1 folders have no picture in them: c"):
+    with pytest.raises(InputError, match=r"1 of 7 pictures can't be read: a/bad\.jpg; 1 folder without a picture: c"):
         open_data(PatternsRecipe(units=("act1:0",), data=some, strict=True))
 
 
@@ -287,6 +287,13 @@ def test_the_command_says_what_was_skipped(lanterna, scans: Path, folder: Path, 
     Path(some.removeprefix("folder:"), "a", "bad.jpg").write_bytes(b"no")
     told = _command(lanterna, "act2:0", "--data", some, "--steps", "0")
     assert told.code == 0 and "1 can't be read and were skipped: a/bad.jpg" in told.out
+
+
+def test_a_class_has_no_positions_and_no_mean_over_a_map(lanterna, scans: Path, folder: Path, some: str) -> None:
+    told = _command(lanterna, "act2:0", "logits:0", "--data", some, "--steps", "1").out
+    unit, of_class = (next(line for line in told.splitlines() if line.startswith(name)) for name in ("act2:0", "sea lion"))
+    assert "of all positions; mean over the map" in unit
+    assert "of all crops; " in of_class and "map" not in of_class and "in the picture made for it" in of_class
 
 
 @pytest.mark.parametrize(

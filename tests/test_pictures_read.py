@@ -108,8 +108,9 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
     with pytest.raises(PictureError, match=r"did you mean 'Garden.PNG'"):
         load(tmp_path / "garden.png")
-    with pytest.raises(PictureError, match=r"nothing in .* has a similar name"):
-        load(tmp_path / "qqqqqqqqqqqqqqq")
+    for name in ("qqqqqqqqqqqqqqq", "nope.jpeg", "nope.txt"):
+        with pytest.raises(PictureError, match=r"nothing in .* has a similar name"):
+            load(tmp_path / name)
     with pytest.raises(PictureError, match="there is no folder"):
         load(tmp_path / "nowhere" / "a.png")
 

@@ -14,6 +14,7 @@ from lanterna import data as data_sets
 from lanterna import pictures as pictures_io
 from lanterna.data import Dataset
 from lanterna.errors import InputError, MissingError, PictureError
+from lanterna.wording import counted
 
 __all__ = ["OTHERS", "Classed", "Split", "glyphs", "mean_picture_mse", "natural_patches", "noise", "open_split", "other"]
 
@@ -98,7 +99,7 @@ def open_split(spec: str, *, side: int = 32, share: float = 0.2, most: int = LAR
     pixels, kept, notes = _same_size(dataset, order, side)
     if len(pixels) < LEAST:
         raise InputError(
-            f"{spec} has {len(pixels)} pictures that can be read; an autoencoder needs {LEAST} or more" + _told(notes)
+            f"{spec} has {counted(len(pixels), 'picture')} to be read; an autoencoder needs {LEAST} or more" + _told(notes)
         )
     labels = None if dataset.labels is None else torch.tensor([dataset.labels[index] for index in kept])
     out = max(round(len(pixels) * share), 1)

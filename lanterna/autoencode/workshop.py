@@ -20,6 +20,7 @@ from lanterna.autoencode.variants import Module, Variant, gaussian_nats, make_mo
 from lanterna.errors import InputError, StoppedError
 from lanterna.networks.wheels import cache_dir
 from lanterna.progress import Series
+from lanterna.wording import counted
 
 __all__ = ["Workshop"]
 
@@ -68,7 +69,7 @@ class Workshop:
         key = self._key(used, pictures, judged)
         if key not in self._made:
             self._made[key] = self._cached(
-                key, used, pictures, judged, f"{used.model}, {code} numbers" + (f", {name}" if name else "")
+                key, used, pictures, judged, f"{used.model}, {counted(code, 'number')}" + (f", {name}" if name else "")
             )
         return self._made[key]
 

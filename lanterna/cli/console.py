@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from lanterna.events import STOP, Entered, Event, Listener, Started, Stepped
+from lanterna.events import STOP, Done, Entered, Event, Listener, Started, Stepped
 
 __all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "watching"]
 
@@ -62,10 +62,10 @@ def watching(title: str, *, quiet: bool, share: bool = False, stopper: Stopper |
     progress = Progress(*columns, console=errors, disable=quiet)
     task = progress.add_task(title, total=None)
     # Drawn from the first event on: where the input is wrong, the error is all there is to see.
-    started = False
+    started = finished = False
 
     def listen(event: Event) -> Literal["stop"] | None:
-        nonlocal started
+        nonlocal started, finished
         if isinstance(event, Started):
             progress.update(task, total=event.steps)
             progress.start()
@@ -74,11 +74,16 @@ def watching(title: str, *, quiet: bool, share: bool = False, stopper: Stopper |
             progress.update(task, completed=event.step)
         elif isinstance(event, Entered):
             progress.update(task, description=f"{title}: {event.title}")
+        elif isinstance(event, Done):
+            finished = not event.stopped
         return STOP if stop.asked else None
 
     with stop.installed():
         try:
             yield listen
+            if finished:
+                # What was found early leaves steps over.
+                progress.update(task, completed=progress.tasks[task].total)
         finally:
             if started:
                 progress.stop()

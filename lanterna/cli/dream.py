@@ -132,7 +132,7 @@ def _film(recipe: ZoomRecipe, net: Network, common: Common, out: Path, options: 
     if files and not keep_frames:
         remove_frames(folder)
     numbers = {"frames": len(made.frames), "resumed": made.resumed, "stopped": made.stopped}
-    waiting = f"{len(made.frames)} of {recipe.zoom} frames are in {folder}; the same command continues"
+    waiting = f"frames in {folder}: {len(made.frames)} of {recipe.zoom}; the same command goes on"
     report = partial(results.print, str(out) if files else waiting, markup=False)
     return tell(record, numbers, files, report, as_json=common.json, stopped=made.stopped)
 

@@ -1,13 +1,15 @@
 """`fool`: pictures that a network takes for something else, and noise that it is certain of."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
 from lanterna.provenance import describe
@@ -16,6 +18,7 @@ from lanterna.techniques import fool_noise as noise_technique
 from lanterna.techniques.fool import AttackName, FoolRecipe
 from lanterna.techniques.fool_noise import Encoding, FoolingPictures, FoolNoiseRecipe
 from lanterna.techniques.fooled import Fooled
+from lanterna.wording import counted
 
 __all__ = ["again", "again_noise", "fool"]
 
@@ -112,13 +115,8 @@ def _make(recipe: FoolRecipe, net: Network, common: Common, out: Path, options: 
     if which != "result":
         beside = out.with_name(f"{out.stem}-figure{out.suffix}") if which == "both" else out
         files.append(pictures.save(made.figure(), beside, recipe={**record, "figure": True}))
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file) for file in files], **made.numbers()})
-    else:
-        _report(made, files)
-    if made.stopped:
-        return 130
-    return 0 if made.success else 1
+    code = tell(record, made.numbers(), files, partial(_report, made, files), as_json=common.json, stopped=made.stopped)
+    return code or (0 if made.success else 1)
 
 
 def _report(made: Fooled, files: list[Path]) -> None:
@@ -131,9 +129,10 @@ def _report(made: Fooled, files: list[Path]) -> None:
     )
     eight = "yes" if made.success_rounded else "no"
     if made.refined:
-        eight += f", so {made.refined:,} values were moved by whole levels"
+        eight += f", so {counted(made.refined, 'value')} {'was' if made.refined == 1 else 'were'} moved by whole levels"
     results.print(f"before rounding: {'yes' if made.success_raw else 'no'}; rounded to 8 bits: {eight}", markup=False)
-    results.print(f"L2 {made.l2:.3f}, Linf {255 * made.linf:.0f}/255, {made.passes} gradient passes", markup=False)
+    passes = counted(made.passes, "gradient pass", "gradient passes")
+    results.print(f"L2 {made.l2:.3f}, Linf {255 * made.linf:.0f}/255, {passes}", markup=False)
     results.print(f"control, noise of the same size: fools {made.noise_success:.0%} of the time", markup=False)
     if made.transfer is not None:
         one = made.transfer
@@ -151,21 +150,17 @@ def _make_noise(recipe: FoolNoiseRecipe, net: Network, common: Common, out: Path
         made = noise_technique.run(recipe, net, listen)
     record = describe(recipe, net, options)
     file = pictures.save(made.sheet(), out, recipe=record)
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(file)], **made.numbers()})
-    else:
-        _report_noise(made, file)
-    if made.stopped:
-        return 130
-    return 0 if made.share > 0 else 1
+    report = partial(_report_noise, made, file)
+    code = tell(record, made.numbers(), [file], report, as_json=common.json, stopped=made.stopped)
+    return code or (0 if made.share > 0 else 1)
 
 
 def _report_noise(made: FoolingPictures, file: Path) -> None:
     for label, sure, start, steps in list(zip(made.labels, made.confidence, made.start, made.steps, strict=True))[:24]:
-        results.print(f"{label}: {sure:.2%} after {steps} steps (noise at the start {start:.2%})", markup=False)
+        results.print(f"{label}: {sure:.2%} after {counted(steps, 'step')} (noise at the start {start:.2%})", markup=False)
     count = len(made.classes)
     above = sum(one > made.recipe.confidence for one in made.confidence)
-    results.print(f"above {made.recipe.confidence:.0%}: {above} of {count} classes", markup=False)
+    results.print(f"above {made.recipe.confidence:.0%}: {above} of {counted(count, 'class', 'classes')}", markup=False)
     if made.agreed is not None:
         results.print(f"{made.second} sees the same class in {sum(made.agreed)} of {count}", markup=False)
     if made.control:

@@ -110,6 +110,8 @@ def _range(values: tuple[float, ...], digits: int) -> str:
 
 
 def _report(result: Inversion, files: list[Path]) -> None:
+    if not files:
+        results.print("stopped before the first step; no picture was saved", markup=False)
     for made in result.recreations:
         judged = _share(made.judge_agrees, f"{result.judge} agrees on")
         results.print(

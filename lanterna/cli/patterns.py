@@ -115,14 +115,18 @@ def _report(made: Patterns, files: list[Path]) -> None:
         results.print(line, markup=False)
     if made.crops:
         results.print("NAME#TOP,LEFT,SIDE is a crop, in pixels", markup=False)
+    kind = "crops" if made.crops else "pictures"
     for one in made.units:
         best = f"{one.found[0].value:.2f} in {one.found[0].sample}" if one.found else "nowhere"
-        share = float(one.scan.share_active[one.unit.channel])
+        # A class, or a layer without a map, has one position in each picture, and no mean besides.
+        mapped = one.scan.places > one.scan.count
+        share = f"{float(one.scan.share_active[one.unit.channel]):.0%}"
+        active = f"at {share} of all positions" if mapped else f"in {share} of all {kind}"
         beside = ""
         activation = made.made_activation(one.unit)
         if activation is not None:
-            highest = float(one.scan.highest[one.unit.channel])
-            beside = f"; mean over the map {highest:.2f} at most, {activation:.2f} in the picture made for it"
-        results.print(f"{one.unit.title}: highest {best}; active at {share:.0%} of all positions{beside}", markup=False)
+            highest = f"mean over the map {float(one.scan.highest[one.unit.channel]):.2f} at most, " if mapped else ""
+            beside = f"; {highest}{activation:.2f} in the picture made for it"
+        results.print(f"{one.unit.title}: highest {best}; active {active}{beside}", markup=False)
     for file in files:
         results.print(str(file), markup=False)

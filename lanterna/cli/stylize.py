@@ -1,15 +1,17 @@
 """`stylize` and `texture`: paint a picture in the style of others, or more of their texture."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.film import KINDS, Film
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.outcome import tell
 from lanterna.cli.stylize_clip import check_clip_out, make_clip, wants_clip
 from lanterna.errors import InputError
 from lanterna.events import Event, Preview
@@ -212,14 +214,8 @@ def _make(
         checkpoint.unlink(missing_ok=True)
     if film is not None:
         files.append(frames.save(film))
-    if common.json:
-        print_json({"recipe": record, "outputs": [str(path) for path in files], **_told(result)})
-    else:
-        for name, loss in result.losses.items():
-            results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
-        for path in files:
-            results.print(str(path), markup=False)
-    return 130 if result.stopped else 0
+    report = partial(_report, result, files)
+    return tell(record, _told(result), files, report, as_json=common.json, stopped=result.stopped)
 
 
 def _run(
@@ -253,6 +249,13 @@ def _run(
         result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
     frames.add(result.picture)
     return result, frames
+
+
+def _report(result: Stylized, files: list[Path]) -> None:
+    for name, loss in result.losses.items():
+        results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
+    for path in files:
+        results.print(str(path), markup=False)
 
 
 def _told(result: Stylized) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What `stylize` does with a clip: its frames painted, and put together as a film or kept in a folder."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lanterna.cli.console import print_json, results, watching
+from lanterna.cli.console import results, watching
 from lanterna.cli.options import Common
+from lanterna.cli.outcome import tell
 from lanterna.errors import InputError, PictureError
 from lanterna.networks.network import Network
 from lanterna.pictures.clip import ANIMATIONS, CLIPS, Clip, is_clip
@@ -65,19 +67,20 @@ def make_clip(
     record = describe(recipe, net, options)
     with watching("stylize", quiet=common.quiet, share=True) as listen:
         made = run(recipe, net, folder, record, listen, clip=clip)
-    outputs = [str(out)]
-    if made.stopped:
-        outputs = [] if filmed else outputs
-    elif filmed:
+    # A film that was stopped is none; its frames wait for the next run of the same command.
+    files = [] if filmed and made.stopped else [out]
+    if filmed and files:
         save_film(made.frames, out, fps=fps or made.fps or _FPS)
         if not keep_frames:
             remove_frames(folder)
-    if common.json:
-        print_json({"recipe": record, "outputs": outputs, **_numbers(made)})
-        return 130 if made.stopped else 0
+    report = partial(_report, made, out, folder)
+    return tell(record, _numbers(made), files, report, as_json=common.json, stopped=made.stopped)
+
+
+def _report(made: StylizedClip, out: Path, folder: Path) -> None:
     if made.stopped:
-        results.print(f"{len(made.frames)} frames are in {folder}; the same command goes on", markup=False)
-        return 130
+        results.print(f"frames in {folder}: {len(made.frames)}; the same command goes on", markup=False)
+        return
     for name, loss in made.losses.items():
         results.print(f"{name}: {loss:.4g}", markup=False)
     # At a cut there is nothing to compare with.
@@ -87,7 +90,6 @@ def make_clip(
     )
     results.print(f"flicker: {flicker:.4f} (of the clip itself {own:.4f}, over {trusted:.0%} of the pixels)", markup=False)
     results.print(str(out), markup=False)
-    return 0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -18,6 +18,7 @@ from lanterna.provenance import describe
 from lanterna.techniques.real import Real, over_data
 from lanterna.techniques.units import parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
+from lanterna.wording import counted
 
 __all__ = ["again", "visualize"]
 
@@ -155,7 +156,9 @@ def _report(result: Visualization, files: list[Path], beside: dict[str, list[Rea
         best = "" if real is None else f", best sample picture {real:.2f}"
         if beside:
             one = beside["real"][i]
-            best += f"; of {one.pictures} real pictures at most {one.highest:.2f}, 99 % below {one.quantile_99:.2f}"
+            best += (
+                f"; of {counted(one.pictures, 'real picture')} at most {one.highest:.2f}, 99 % below {one.quantile_99:.2f}"
+            )
         note = "  DEAD: no gradient ever reached it" if dead else ""
         results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{best}){note}", markup=False)
     for file in files:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lanterna.errors import InputError
+from lanterna.wording import counted
 
 __all__ = ["Dataset", "PictureArray"]
 
@@ -38,7 +39,8 @@ class Dataset:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {len(self)} pictures, {len(self.classes)} classes)"
+        classes = counted(len(self.classes), "class", "classes")
+        return f"{type(self).__name__}({self.name!r}, {counted(len(self), 'picture')}, {classes})"
 
     @cached_property
     def fingerprint(self) -> str:

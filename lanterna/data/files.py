@@ -17,6 +17,7 @@ from lanterna.data.dataset import Dataset
 from lanterna.errors import InputError, PictureError
 from lanterna.pictures.decode import opened, to_floats
 from lanterna.pictures.samples import samples
+from lanterna.wording import counted
 
 __all__ = ["SUFFIXES", "PictureFiles", "folder", "sample_pictures"]
 
@@ -164,14 +165,14 @@ def _classed(name: str, store: _Store, names: Sequence[str], folders: Sequence[s
     ids = sorted(entry for entry in names if PurePosixPath(entry).suffix.lower() in SUFFIXES and not _hidden(entry))
     if not ids:
         others = sum(not _hidden(entry) for entry in names)
-        what = f"{others} files in it, but none is a picture by its suffix" if others else "nothing in it"
+        what = f"{counted(others, 'file')} in it, but no picture by its suffix" if others else "nothing in it"
         raise InputError(f"{name} has {what}; pictures are {', '.join(SUFFIXES[:7])} and the like")
     parents = [PurePosixPath(entry).parent.as_posix() for entry in ids]
     used = set(parents)
     # A folder that only holds folders is no class that has nothing in it.
     outer = {above.as_posix() for place in (*used, *folders) for above in PurePosixPath(place).parents}
     empty = sorted(place for place in folders if place not in used and place not in outer and not _hidden(place))
-    notes = [f"{len(empty)} folders have no picture in them: {', '.join(empty[:5])}"] if empty else []
+    notes = [f"{counted(len(empty), 'folder')} without a picture: {', '.join(empty[:5])}"] if empty else []
     classes = sorted(used - {"."})
     if len(classes) < 2:
         return PictureFiles(name, store, ids, notes=notes)

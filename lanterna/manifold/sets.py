@@ -11,6 +11,7 @@ from torch import Tensor
 from lanterna.data import Dataset
 from lanterna.errors import InputError
 from lanterna.pictures.colour import luminance
+from lanterna.wording import counted
 
 __all__ = ["SIDE", "Split", "grey", "prepared", "split"]
 
@@ -69,14 +70,16 @@ def prepared(dataset: Dataset, count: int, *, fit: bool = False) -> Prepared:
     name = dataset.name
     if dataset.labels is None:
         raise InputError(
-            f"{name} has {len(dataset)} pictures and no classes; two classifiers need two classes or more, "
+            f"{name} has {counted(len(dataset), 'picture')} and no classes; two classifiers need two classes or more, "
             f"as folder:PATH has them with a folder for each"
         )
     labelled = [place for place, label in enumerate(dataset.labels) if label >= 0]
     found = Counter(dataset.labels[place] for place in labelled)
     if len(found) < 2:
         only = f"{dataset.classes[next(iter(found))]!r}" if found and dataset.classes else "one"
-        raise InputError(f"{name} has {len(labelled)} pictures of one class, {only}; two classes or more are needed")
+        raise InputError(
+            f"{name} has {counted(len(labelled), 'picture')} of one class, {only}; two classes or more are needed"
+        )
     # Spread over the order, in which classes often follow each other.
     chosen = (
         [labelled[round(i * (len(labelled) - 1) / (count - 1))] for i in range(count)] if len(labelled) > count else labelled

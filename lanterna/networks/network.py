@@ -20,6 +20,7 @@ from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Probe, probe
 from lanterna.networks.rectify import rectify_in_place
 from lanterna.networks.same import lean_same
+from lanterna.wording import counted
 
 if TYPE_CHECKING:
     from lanterna.techniques.dream import Dream
@@ -141,7 +142,7 @@ class Network:
             return probe(self.module, self.preprocessing.apply(picture))
         except _REFUSALS as error:
             raise NetworkError(
-                f"{self.name} can't take a picture of {size[0]}x{size[1]} with {self.channels} channels: "
+                f"{self.name} can't take a picture of {size[0]}x{size[1]} with {counted(self.channels, 'channel')}: "
                 f"{_first_line(error)}; give its preprocessing the right size and channels"
             ) from error
 

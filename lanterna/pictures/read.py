@@ -1,6 +1,5 @@
 """Reading pictures: a file, a sample's name or an array becomes a float32 tensor (1, 3, H, W), sRGB in [0, 1]."""
 
-import difflib
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from lanterna.errors import PictureError
 from lanterna.pictures.decode import opened, to_floats
 from lanterna.pictures.samples import samples
+from lanterna.wording import nearest
 
 __all__ = ["as_picture", "digest", "fitted", "from_array", "load", "read_bytes", "samples_at", "to_pil"]
 
@@ -136,9 +136,10 @@ def _missing(given: str, file: Path, shipped: list[str]) -> str:
         names = [entry.name for entry in file.parent.iterdir() if entry.is_file()]
     except OSError:
         names = []
-    # Case and suffix are the usual slips: cat.JPG, cat.jpeg.
-    spelled = {name.lower(): name for name in [*shipped, *names]}
-    matches = [spelled[match] for match in difflib.get_close_matches(file.name.lower(), spelled, n=3, cutoff=0.5)]
+    # Without suffixes: a wrong one is a usual slip, and the same one makes no two names alike.
+    known = [*shipped, *names]
+    stems = nearest(file.stem, [Path(name).stem for name in known])
+    matches = [name for stem in stems for name in known if Path(name).stem == stem][:3]
     folder = "" if str(file.parent) == "." else f" in {str(file.parent)!r}"
     if matches:
         return f"{message}; did you mean " + " or ".join(repr(match) for match in matches) + f"{folder}?"

@@ -14,6 +14,7 @@ from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
 from lanterna.manifold.measures import auroc
+from lanterna.wording import counted
 
 __all__ = ["make"]
 
@@ -112,7 +113,7 @@ def _few_labels(shop: Workshop, classed: Classed) -> list[dict[str, Any]]:
     code = middle_code(shop)
     linear, net = shop.pca(code), shop.model(code)
     views = {
-        f"{code} numbers of the net": (net.encode(classed.train), net.encode(classed.held_out)),
+        f"{counted(code, 'number')} of the net": (net.encode(classed.train), net.encode(classed.held_out)),
         f"{code} of PCA": (linear.encode(classed.train), linear.encode(classed.held_out)),
         "pixels": (classed.train.flatten(1), classed.held_out.flatten(1)),
     }

@@ -8,6 +8,7 @@ import torch
 from lanterna.autoencode.figures import COLOURS, axes, drawn, residual, strip
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.workshop import Workshop
+from lanterna.wording import counted
 
 __all__ = ["make"]
 
@@ -25,7 +26,7 @@ def make(shop: Workshop) -> Part:
         errors = [one.mse(split.held_out) for one in made]
         linear = shop.pca(code)
         back = made[0].project(examples)
-        rows += [(f"{code} numbers", back), ("what is lost, x5", residual(examples - back))]
+        rows += [(counted(code, "number"), back), ("what is lost, x5", residual(examples - back))]
         lines.append(
             {
                 "code": code,
@@ -39,7 +40,7 @@ def make(shop: Workshop) -> Part:
                 **{name: value for name, value in made[0].numbers.items() if name.endswith("nats")},
             }
         )
-    rows.append((f"PCA, {sizes[-1]} numbers", shop.pca(sizes[-1]).project(examples)))
+    rows.append((f"PCA, {counted(sizes[-1], 'number')}", shop.pca(sizes[-1]).project(examples)))
     table = (
         ("numbers", "held-out MSE", "spread", "PCA", "train MSE"),
         *(

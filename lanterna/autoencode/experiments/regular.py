@@ -15,6 +15,7 @@ from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import mean_picture_mse, noise
 from lanterna.autoencode.workshop import Workshop
 from lanterna.manifold.stimuli import pixel_shuffled
+from lanterna.wording import counted
 
 __all__ = ["entropies", "kinds_of", "make", "net_of", "trained_for"]
 
@@ -73,7 +74,7 @@ def make(shop: Workshop) -> Part:
         lines.append(
             {"pictures": name, "mse": error, "variance": variance, "relative_mse": error / variance, "bytes": entropies(test)}
         )
-        rows += [(name, test[:10]), (f"from {code} numbers", net.project(test[:10]))]
+        rows += [(name, test[:10]), (f"from {counted(code, 'number')}", net.project(test[:10]))]
     table = (
         ("pictures", "error / variance", "histogram, bytes", "zlib, bytes", "PNG, bytes"),
         *(
@@ -91,7 +92,7 @@ def make(shop: Workshop) -> Part:
         (
             Figure(
                 "regular",
-                f"The same net, {code} numbers, {epochs} epochs; 1 is the variance, where nothing was learned",
+                f"The same net, {counted(code, 'number')}, {epochs} epochs; 1 is the variance, where nothing was learned",
                 _bars(lines),
             ),
             Figure("regular_strip", "What it makes of them", strip(rows)),

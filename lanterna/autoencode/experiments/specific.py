@@ -8,6 +8,7 @@ from lanterna.autoencode.model import Autoencoder
 from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import OTHERS, mean_picture_mse, other
 from lanterna.autoencode.workshop import Workshop
+from lanterna.wording import counted
 
 __all__ = ["TRAIN", "make", "middle_code"]
 
@@ -59,7 +60,7 @@ def make(shop: Workshop) -> Part:
         "not_available": missing,
     }
     says = [
-        f"Rows: what a net of {code} numbers learned from, {epochs} epochs each; columns: what it is tested on. "
+        f"Rows: what a net of {counted(code, 'number')} learned from, {epochs} epochs each; columns: what it is tested on. "
         "1 is the mean picture's error.",
         "The net of the data itself is best for: "
         + (", ".join(n for n, best in zip(names, own_best, strict=True) if best) or "none")
