@@ -87,9 +87,17 @@ def test_drawings_with_words_are_read_on_a_phone_by_moving_them(page: Any) -> No
         assert plate.bounding_box()["width"] <= 390 and plate.locator("img:visible").bounding_box()["width"] >= 700
         plate.focus()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.activeElement.scrollLeft > 0")
+        # Waited for in here: the page allows no `eval`, which Playwright waits with.
+        moved = """async one => {
+            for (let i = 0; i < 120 && !one.scrollLeft; i++) await new Promise(requestAnimationFrame)
+            return one.scrollLeft
+        }"""
+        assert plate.evaluate(moved) > 0
     page.set_viewport_size({"width": 1280, "height": 800})
-    assert page.locator("#manifold .plate").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+    whole = "all => all.every(one => one.scrollWidth <= one.clientWidth && one.scrollHeight <= one.clientHeight)"
+    for width in (1000, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.locator("#manifold .plate").evaluate_all(whole), f"at {width} px a drawing is cut"
 
 
 def test_the_language_is_switched(page: Any) -> None:

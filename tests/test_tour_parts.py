@@ -333,6 +333,11 @@ def test_a_layer_that_is_a_number_is_called_a_layer() -> None:
     assert page.render() == "layer 3, conv3; strato 3, conv3"
 
 
+def test_a_list_ends_as_a_sentence_does() -> None:
+    page = environment().from_string("{{ [2]|listed('and') }}; {{ [2, 8]|listed('e') }}; {{ [2, 8, 32]|listed('and') }}")
+    assert page.render() == "2; 2 e 8; 2, 8 and 32"
+
+
 def test_pixels_go_with_chains_of_convolutions_and_large_pictures(lite0: Network, vgg16_hed: Network) -> None:
     assert prior_for(vgg16_hed, 60, 128) == "tv"
     assert prior_for(vgg16_hed, 60, 28) == prior_for(lite0, 60, 128) == "fourier"

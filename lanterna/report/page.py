@@ -3,6 +3,7 @@
 import base64
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def environment() -> jinja2.Environment:
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
     made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count}
-    made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe}
+    made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe, "listed": _listed}
     return made
 
 
@@ -71,6 +72,12 @@ def _strato(name: str) -> str:
 def _classe(label: str) -> str:
     """A class in Italian: names are the network's own, but the word before a mere number is ours."""
     return re.sub(r"^class (?=\d+$)", "classe ", label)
+
+
+def _listed(values: Sequence[object], last: str) -> str:
+    """ "2, 8 and 32": with the word `last` before the last of several."""
+    *others, end = map(str, values)
+    return f"{', '.join(others)} {last} {end}" if others else end
 
 
 def _columns(count: int) -> int:
