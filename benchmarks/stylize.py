@@ -75,7 +75,6 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
     """The baseline and ours with each of the borders, in turns, each to its end."""
     photograph, painting = pictures.load(content, size=options.size), pictures.load(style, size=options.size)
     size = (photograph.shape[2], photograph.shape[3])
-    baseline = BASELINES[preset](network, photograph, painting)
     # Aimed at the full size, while the baseline goes through all of them.
     judges = [BASELINES[preset](network, photograph, painting, **borders) for borders in ({}, {"replicated": None})]
 
@@ -85,6 +84,7 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
 
     def theirs(turn: Turn) -> tuple[Tensor, Course]:
         course = Course(score, turn)
+        baseline = BASELINES[preset](network, photograph, painting)
         # It is scored at its end only: of what comes before most is made for other sizes.
         limits = (options.iterations,) if isinstance(baseline, NeuralStyle) else (options.first, options.later)
         made = baseline.run(*limits, lambda _step, _picture: turn.offer())
@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
     )
-    parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.0003, 0.001, 0.003, 0.01])
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.0004, 0.001, 0.004, 0.01])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
