@@ -37,11 +37,14 @@ _MAPS = 64
 # (title, the same in Italian, what differs from the defaults): with content alone the four of the lecture, then the layers
 # one by one.
 _CONTENT = ("content only", "solo contenuto")
+# More than the default: pictures of the tour are small, and half of them is to be seen in "both".
+_CONTENT_WEIGHT = 0.004
 _PAINTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
-    ("both", "entrambi", {}),
-    ("both, Gram scrambled", "entrambi, Gram rimescolata", {"scramble": True, "statistic": "gram"}),
-)
+    ("both", "entrambi", {"content_weight": _CONTENT_WEIGHT}),
+    ("both, Gram scrambled", "entrambi, Gram rimescolata",
+     {"content_weight": _CONTENT_WEIGHT, "scramble": True, "statistic": "gram"}),
+)  # fmt: skip
 
 
 @torch.no_grad()
@@ -187,8 +190,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
     figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
     both = painted[1]
     said = command(
-        "stylize", recipe.picture, named, size=side, steps=steps, seed=recipe.seed, network=network.source, arch=context.arch
-    )
+        "stylize", recipe.picture, named, content_weight=_CONTENT_WEIGHT, size=side, steps=steps, seed=recipe.seed,
+        network=network.source, arch=context.arch,
+    )  # fmt: skip
     return framed(
         KIND.name,
         figure,
