@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from step import _settle, _status
-from style_baselines import NeuralStyle, Wasserstein
+from style_baselines import STYLE, NeuralStyle, Wasserstein
 from torch import Tensor
 from turns import Turn, in_turns
 
@@ -206,6 +206,16 @@ def plot(points: list[dict[str, float]], file: Path) -> None:
     figure.savefig(file)
 
 
+def shares(network: Network) -> None:
+    """The published weights of the layers as they are on relative distances: times the energy of a channel, the first 200."""
+    weights = (256, 64, 16, 4, 1)
+    for name in dict.fromkeys(name for pair in PAIRS for name in pair):
+        found = network.capture(pictures.load(name, size=256), STYLE)
+        moments = [Moments.of(found[layer]) for layer in STYLE]
+        raw = [weight * float(one.energy) / len(one.first) for weight, one in zip(weights, moments, strict=True)]
+        print(f"{name}: " + ", ".join(f"{200 * one / raw[0]:.1f}" for one in raw))
+
+
 # -- memory --------------------------------------------------------------------------------------------------------------
 
 
@@ -249,7 +259,9 @@ def memory(contestant: str, size: int, steps: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="*", default=["speed", "memory", "frontier"])
+    parser.add_argument(
+        "--parts", nargs="*", default=["speed", "memory", "frontier"], choices=["speed", "memory", "frontier", "shares"]
+    )
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pairs", type=int, default=len(PAIRS), help="how many pairs of pictures")
     parser.add_argument("--presets", nargs="*", default=list(BASELINES))
@@ -290,6 +302,8 @@ def main() -> None:
                 values = " | ".join(f"{value:.3f}" for value in row[who].values())
                 print(f"| {row['preset']}, {row['pair']}, {row['padding']} | {who} | {values} |")
         report["speed"] = rows
+    if "shares" in options.parts:
+        shares(network)
     if "memory" in options.parts:
         found = {
             f"{name} {size}": memory(name, size, 20 if name.endswith("gatys") else 2)
