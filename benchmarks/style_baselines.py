@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,32 +21,28 @@ Tell = Callable[[int, Tensor], None]
 
 
 class Maps:
-    """The module as its users have it, read by hooks: the whole of it runs, and its weights ask for gradients."""
+    """The module as both have it: cut behind the deepest layer that is asked for, weights frozen, ReLUs in place."""
 
     def __init__(self, network: Network, layers: Sequence[str], replicated: int | None = 0) -> None:
         """The first `replicated` convolutions repeat the border, None for all of them; the others have zeros around."""
-        self._module, self._preprocessing = as_users_have_it(network, frozen=False), network.preprocessing
-        # In place, a map that is looked at would be overwritten.
-        for part in self._module.modules():
+        self._layers, self._preprocessing = layers, network.preprocessing
+        parts = dict(as_users_have_it(network, frozen=True).named_children())
+        deepest = max(list(parts).index(layer) for layer in layers)
+        self._parts = dict(list(parts.items())[: deepest + 1])
+        for part in self._parts.values():
             if isinstance(part, nn.ReLU):
-                part.inplace = False
-        for part in [part for part in self._module.modules() if isinstance(part, nn.Conv2d)][:replicated]:
+                part.inplace = True
+        for part in [part for part in self._parts.values() if isinstance(part, nn.Conv2d)][:replicated]:
             part.padding_mode = "replicate"
             part._reversed_padding_repeated_twice = [part.padding[0]] * 4  # type: ignore[index]
-        self._found: dict[str, Tensor] = {}
-        for layer in layers:
-            self._module.get_submodule(layer).register_forward_hook(self._keeper(layer))
-
-    def _keeper(self, layer: str) -> Callable[..., None]:
-        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            self._found[layer] = output
-
-        return keep
 
     def __call__(self, picture: Tensor) -> dict[str, Tensor]:
-        self._found = {}
-        self._module(self._preprocessing.apply(picture))
-        return self._found
+        found, maps = {}, self._preprocessing.apply(picture)
+        for name, part in self._parts.items():
+            maps = part(maps)
+            if name in self._layers:
+                found[name] = maps
+        return found
 
 
 def _gram(features: Tensor) -> Tensor:
@@ -109,32 +106,64 @@ class NeuralStyle:
         return values.detach().clamp(0, 255) / 255
 
 
+class _Root(torch.autograd.Function):
+    """The root of a symmetric matrix by 12 Newton-Schulz steps, its gradient by as many for Lyapunov's equation.
+
+    Lin and Maji, "Improved Bilinear Pooling with CNNs", 2017.
+    """
+
+    @staticmethod
+    def forward(context: Any, matrix: Tensor) -> Tensor:
+        norm, identity = matrix.norm(), torch.eye(len(matrix))
+        root, inverse = matrix / norm, identity
+        for _ in range(12):
+            step = (3 * identity - inverse @ root) / 2
+            root, inverse = root @ step, step @ inverse
+        root = root * norm.sqrt()
+        context.save_for_backward(root)
+        return root
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (root,) = context.saved_tensors
+        norm, identity = root.norm(), torch.eye(len(root))
+        root, found = root / norm, gradient / norm
+        for index in range(12):
+            step = 3 * identity - root @ root
+            found = (found @ step - root.T @ (root.T @ found - found @ root)) / 2
+            if index < 11:
+                root = root @ step / 2
+        return found / 2
+
+
 def _root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
+    return cast(Tensor, _Root.apply(matrix))
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
     rows = features[0].flatten(1)
     mean = rows.mean(1)
-    centred = rows - mean[:, None]
     # Away from singular, where the root has no slope.
-    return mean, centred @ centred.T / rows.shape[1] + 1e-4 * torch.eye(len(rows))
+    return mean, rows @ rows.T / rows.shape[1] - torch.outer(mean, mean) + 1e-4 * torch.eye(len(rows))
 
 
-def _scaled_mse(found: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error over the sum of absolute errors: its gradient has a length of about one."""
-    difference = found - wanted
-    return difference.square().sum() / (difference.abs().sum() + 1e-8)
+def _variation(picture: Tensor) -> Tensor:
+    """Squared, by nine points: neighbours at the side count a third, those at the corner a twelfth, and twice all of it."""
+    padded = F.pad(picture, (1, 1, 1, 1), "replicate")
+    here, on = slice(1, -1), slice(2, None)
+    side = (padded[..., here, on] - picture).square().mean() + (padded[..., on, here] - picture).square().mean()
+    falling = padded[..., 1:, 1:] - padded[..., :-1, :-1]
+    rising = padded[..., 1:, :-1] - padded[..., :-1, 1:]
+    return 2 * (side / 3 + (falling.square().mean() + rising.square().mean()) / 12)
 
 
 @dataclass
 class Wasserstein:
     """The multi-scale method of crowsonkb/style-transfer-pytorch, with its defaults.
 
-    Content 0.015 at relu4_2; Wasserstein-2 between Gaussians of the features at relu1_1 to relu5_1, weighted 256, 64, 16, 4,
-    1 over their sum; scales that rise by the root of two from 128 px; Adam 0.02 with (0.9, 0.99), values clamped, moments
-    carried on, the picture averaged with 0.99; the first convolution pads by replication.
+    Content 0.015 x MSE at relu4_2; Wasserstein-2 between Gaussians of the features at relu1_1 to relu5_1, weighted 256, 64,
+    16, 4, 1 over their sum; squared variation 2; scales that rise by the root of two from 128 px; Adam 0.02 with (0.9, 0.99),
+    values clamped, moments carried on, the picture averaged with 0.99; the first convolution pads by replication.
     """
 
     network: Network
@@ -163,16 +192,14 @@ class Wasserstein:
     def loss(self, picture: Tensor) -> Tensor:
         """Of a picture (1, 3, H, W) in [0, 1], at the size that was aimed at."""
         found = self._maps(picture)
-        loss = 0.015 * _scaled_mse(found[CONTENT], self._wanted)
+        loss = 0.015 * F.mse_loss(found[CONTENT], self._wanted)
         for name, weight in self._weights.items():
             mean, covariance = _moments(found[name])
             wanted_mean, wanted, root = self._targets[name]
-            inner = torch.linalg.eigvalsh(root @ covariance @ root).clamp(min=1e-12).sqrt().sum()
-            distance = (mean - wanted_mean).square().sum() + covariance.trace() + wanted.trace() - 2 * inner
+            cross = _root(root @ covariance @ root)
+            distance = (mean - wanted_mean).square().sum() + (covariance + wanted - 2 * cross).trace()
             loss = loss + weight * distance / len(mean)
-        padded = F.pad(picture, (0, 1, 0, 1), "replicate")
-        dx, dy = padded[..., :-1, 1:] - picture, padded[..., 1:, :-1] - picture
-        return loss + self.tv_weight * (dx.square() + dy.square()).mean()
+        return loss + self.tv_weight * _variation(picture)
 
     def run(self, first: int, later: int, tell: Tell) -> Tensor:
         """The picture, (1, 3, H, W) in [0, 1]; `first` steps at the smallest size and `later` at each larger one."""
@@ -182,15 +209,17 @@ class Wasserstein:
             factor = 2 ** (-len(sizes) / 2)
             sizes.append((round(whole[0] * factor), round(whole[1] * factor)))
         picture, taken = _sized(self.content, sizes[-1]), 0
-        moments: tuple[Tensor, Tensor] | None = None
+        tuner: torch.optim.Adam | None = None
         for index, size in enumerate(reversed(sizes)):
             self.aim(size)
             values = _sized(picture, size).clamp(0, 1).requires_grad_(True)
-            tuner = torch.optim.Adam([values], lr=0.02, betas=(0.9, 0.99))
-            if moments is not None:
-                state = {"step": torch.tensor(float(first)), "exp_avg": _sized(moments[0], size)}
-                tuner.state[values] = {**state, "exp_avg_sq": _sized(moments[1], size).clamp(min=0)}
-            average, weight = torch.zeros_like(values), 0.0
+            before, tuner = tuner, torch.optim.Adam([values], lr=0.02, betas=(0.9, 0.99))
+            if before is not None:
+                (state,) = before.state.values()
+                squares = F.interpolate(state["exp_avg_sq"], size, mode="bilinear").relu()
+                tuner.state[values] = {**state, "exp_avg": _sized(state["exp_avg"], size), "exp_avg_sq": squares}
+            # The picture that it begins with counts as well.
+            average, weight = 0.01 * values.detach(), 0.01
             for _ in range(first if index == 0 else later):
                 tuner.zero_grad()
                 self.loss(values).backward()
@@ -200,8 +229,7 @@ class Wasserstein:
                     average, weight = 0.99 * average + 0.01 * values, 0.99 * weight + 0.01
                 taken += 1
                 tell(taken, average / weight)
-            state = tuner.state[values]
-            moments, picture = (state["exp_avg"], state["exp_avg_sq"]), average / weight
+            picture = average / weight
         return picture.detach().clamp(0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Adam for pictures: kept in [0, 1], averaged over its last steps, and carried to the next size."""
+"""Optimisers for one picture that is carried from size to size: Adam with an average, and L-BFGS."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,13 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["AveragedAdam", "resized"]
+from lanterna.lbfgs import BatchLBFGS
+
+__all__ = ["AveragedAdam", "CarriedLBFGS", "resized"]
 
 # crowsonkb/style-transfer-pytorch: betas of Adam.
 _BETAS = (0.9, 0.99)
 
 # A relative loss of a large picture has gradients of 1e-7 a pixel and less: beside the usual 1e-8 they would be slowed down.
 _EPSILON = 1e-15
+
+# How far the first step of L-BFGS moves a pixel, in the mean: of torch's, which is a thousandth of that, rounding is left.
+_FIRST = 0.01
 
 
 def resized(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -45,11 +50,7 @@ class AveragedAdam(torch.optim.Adam):
         self.gathered = torch.zeros_like(self.picture)
         self.weight = 0.0
         if carried:
-            self.state[self.picture] = {
-                "step": carried["step"].clone(),
-                "exp_avg": carried["exp_avg"].clone(),
-                "exp_avg_sq": carried["exp_avg_sq"].clone(),
-            }
+            self.state[self.picture] = {name: carried[name].clone() for name in ("step", "exp_avg", "exp_avg_sq")}
             if "gathered" in carried:
                 self.gathered, self.weight = carried["gathered"].clone(), float(carried["weight"])
 
@@ -92,3 +93,34 @@ class AveragedAdam(torch.optim.Adam):
             # Bicubic would overshoot below zero, where Adam has no root.
             "exp_avg_sq": squares.clamp(min=0),
         }
+
+
+class CarriedLBFGS(BatchLBFGS):
+    """L-BFGS for one picture (1, C, H, W); `carried` is a state from `carry` or `snapshot`.
+
+    Its pairs of moves and changes are pictures, and so they are resized; a gradient falls as the number of pixels rises.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float, *, history: int = 15, carried: dict[str, Tensor] | None = None
+    ) -> None:
+        given = list(parameters)
+        self.picture = given[0]
+        super().__init__(given, lr, history, first=_FIRST * self.picture.numel() ** 0.5)
+        if carried:
+            self.restore(carried)
+
+    @property
+    def average(self) -> Tensor:
+        """The picture (1, C, H, W), clamped to [0, 1]: L-BFGS does not tremble."""
+        return self.picture.detach().clamp(0, 1)
+
+    def carry(self, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Its pairs at another size (height, width)."""
+        shape = self.picture.shape
+        share = shape[2] * shape[3] / (size[0] * size[1])
+        carried = {}
+        for index, pair in enumerate(self.pairs):
+            carried[f"move{index}"] = resized(pair.move.view(shape), size).flatten(1)
+            carried[f"change{index}"] = resized(pair.change.view(shape), size).flatten(1) * share
+        return carried

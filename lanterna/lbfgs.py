@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["BatchLBFGS"]
+__all__ = ["BatchLBFGS", "Pair"]
 
 # A pair of steps counts where the gradient changed along the way at least this much, relative to both lengths: less is
 # rounding, or a kink where the curvature is no guide.
@@ -31,6 +31,25 @@ class _Place:
     step: Tensor
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A move and the change of the gradient along it, (B, N), for each picture.
+
+    `inverse` (B, 1) is 1 / (move * change); 0 for a pair that does not count, so that pictures of a batch need not agree.
+    """
+
+    move: Tensor
+    change: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, move: Tensor, change: Tensor) -> "Pair":
+        """The pair, and whether it counts."""
+        curvature = (move * change).sum(1, keepdim=True)
+        floor = _LEAST_CURVATURE * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True)
+        return cls(move, change, torch.where((curvature > floor) & (curvature > 0), 1 / curvature, 0.0))
+
+
 class BatchLBFGS(torch.optim.Optimizer):
     """L-BFGS with one evaluation a step, for parameters whose first dimension is a batch of independent problems.
 
@@ -42,9 +61,7 @@ class BatchLBFGS(torch.optim.Optimizer):
     def __init__(self, parameters: list[Tensor], lr: float = 1.0, history: int = 10, first: float = 1.0) -> None:
         super().__init__(parameters, {"lr": lr})
         self._history, self._first = history, first
-        self._moves: list[Tensor] = []
-        self._changes: list[Tensor] = []
-        self._curvatures: list[Tensor] = []
+        self.pairs: list[Pair] = []
         self._last: _Place | None = None
 
     @torch.no_grad()
@@ -63,46 +80,48 @@ class BatchLBFGS(torch.optim.Optimizer):
             parameter.copy_(part.view_as(parameter))
         return values
 
+    def snapshot(self) -> dict[str, Tensor]:
+        """All that it has gathered, for `restore`: by name, so that it can be kept in a file."""
+        kept = {f"{name}{index}": getattr(pair, name) for index, pair in enumerate(self.pairs) for name in ("move", "change")}
+        return kept if self._last is None else kept | vars(self._last)
+
+    def restore(self, kept: dict[str, Tensor]) -> None:
+        """Go on from a snapshot; one without a last place leaves the first step to what its pairs say."""
+        count = sum(name.startswith("move") for name in kept)
+        self.pairs = [Pair.of(kept[f"move{index}"], kept[f"change{index}"]) for index in range(count)]
+        self._last = _Place(*(kept[name] for name in ("at", "gradient", "value", "step"))) if "at" in kept else None
+
     def _next(self, at: Tensor, gradient: Tensor, value: Tensor) -> _Place:
         last = self._last
-        if last is None:
+        if last is None and not self.pairs:
             length = gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
             return _Place(at, gradient, value, gradient * (-self._first / length))
+        if last is None:
+            return _Place(at, gradient, value, -self.param_groups[0]["lr"] * self._newton(gradient))
         # Written so that NaN counts as uphill.
         uphill = ~(value <= last.value)
-        self._remember(last.step, gradient - last.gradient)
+        self.pairs = [*self.pairs, Pair.of(last.step, gradient - last.gradient)][-self._history :]
         at, gradient = torch.where(uphill, last.at, at), torch.where(uphill, last.gradient, gradient)
         step = -self.param_groups[0]["lr"] * self._newton(gradient)
         step = torch.where(uphill, _SHORTER * last.step, step)
         return _Place(at, gradient, torch.where(uphill, last.value, value), step)
 
-    def _remember(self, move: Tensor, change: Tensor) -> None:
-        curvature = (move * change).sum(1, keepdim=True)
-        floor = _LEAST_CURVATURE * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True)
-        # A pair that does not count weighs nothing, so that pictures of a batch need not agree about it.
-        inverse = torch.where((curvature > floor) & (curvature > 0), 1 / curvature, 0.0)
-        self._moves.append(move)
-        self._changes.append(change)
-        self._curvatures.append(inverse)
-        if len(self._moves) > self._history:
-            del self._moves[0], self._changes[0], self._curvatures[0]
-
     def _newton(self, gradient: Tensor) -> Tensor:
         """The inverse Hessian's estimate times the gradient: the two loops of the paper."""
         direction, shares = gradient.clone(), []
-        for move, change, inverse in zip(*map(reversed, (self._moves, self._changes, self._curvatures)), strict=True):
-            share = inverse * (move * direction).sum(1, keepdim=True)
-            direction.addcmul_(change, share, value=-1)
+        for pair in reversed(self.pairs):
+            share = pair.inverse * (pair.move * direction).sum(1, keepdim=True)
+            direction.addcmul_(pair.change, share, value=-1)
             shares.append(share)
         direction *= self._scale()
-        for move, change, inverse, share in zip(self._moves, self._changes, self._curvatures, reversed(shares), strict=True):
-            direction.addcmul_(move, share - inverse * (change * direction).sum(1, keepdim=True))
+        for pair, share in zip(self.pairs, reversed(shares), strict=True):
+            direction.addcmul_(pair.move, share - pair.inverse * (pair.change * direction).sum(1, keepdim=True))
         return direction
 
     def _scale(self) -> Tensor:
         """The size of the inverse Hessian along the newest pair that counts, for each picture."""
-        scale = torch.ones_like(self._curvatures[0])
-        for change, inverse in zip(self._changes, self._curvatures, strict=True):
-            found = 1 / (inverse * change.square().sum(1, keepdim=True))
-            scale = torch.where(inverse > 0, found, scale)
+        scale = torch.ones_like(self.pairs[0].inverse)
+        for pair in self.pairs:
+            found = 1 / (pair.inverse * pair.change.square().sum(1, keepdim=True))
+            scale = torch.where(pair.inverse > 0, found, scale)
         return scale

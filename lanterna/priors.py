@@ -9,7 +9,7 @@ from torch import Tensor
 from lanterna.objectives import PICTURE, PROGRESS, Objective
 from lanterna.pictures.colour import mixed_colours
 
-__all__ = ["alpha_norm", "fading", "high_frequency", "l1", "l2", "mixed", "total_variation", "where"]
+__all__ = ["alpha_norm", "beyond", "fading", "high_frequency", "l1", "l2", "mixed", "total_variation", "where"]
 
 
 def _prior(name: str, value: Callable[[Tensor], Tensor]) -> Objective:
@@ -40,6 +40,11 @@ def mixed(prior: Objective, colours: Tensor) -> Objective:
 def alpha_norm(alpha: float = 6.0) -> Objective:
     """Mean of |picture - grey| ** alpha: keeps values off the ends (Mahendran and Vedaldi 2015, alpha 6)."""
     return _prior(f"alpha{alpha:g}", lambda pictures: (pictures - 0.5).abs().pow(alpha).flatten(1).mean(1))
+
+
+def beyond() -> Objective:
+    """Mean squared distance of the values to [0, 1]: for optimisers that do not keep them there."""
+    return _prior("beyond", lambda pictures: (pictures - pictures.detach().clamp(0, 1)).square().flatten(1).mean(1))
 
 
 def l1() -> Objective:

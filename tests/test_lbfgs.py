@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor
 
+from lanterna.averaged import CarriedLBFGS
 from lanterna.lbfgs import BatchLBFGS
 
 
@@ -55,6 +56,30 @@ def test_parameters_of_several_shapes_are_one_problem() -> None:
         tuner.step(closure)
     assert torch.allclose(first, torch.full((2, 3), 2.0), atol=1e-3)
     assert torch.allclose(second, torch.full((2, 1, 4), -1.0), atol=1e-3)
+
+
+def test_what_was_learnt_at_one_size_serves_at_the_next() -> None:
+    ramp = torch.linspace(1, 30, 3).view(1, 3, 1, 1)
+
+    def run(picture: Tensor, steps: int, carried: dict[str, Tensor] | None = None) -> CarriedLBFGS:
+        tuner = CarriedLBFGS([picture.requires_grad_(True)], 1.0, carried=carried)
+
+        def closure() -> Tensor:
+            tuner.zero_grad()
+            values = (ramp * (picture - 0.3).square()).mean((1, 2, 3)).view(1)
+            values.sum().backward()
+            return values
+
+        for _ in range(steps):
+            tuner.step(closure)
+        return tuner
+
+    small = run(torch.ones(1, 3, 4, 6), 13)
+    carried, anew = (torch.ones(1, 3, 8, 12) for _ in range(2))
+    run(carried, 1, small.carry((8, 12)))
+    run(anew, 1)
+    off, off_anew = (float((picture.detach() - 0.3).abs().max()) for picture in (carried, anew))
+    assert off < 0.05 and off_anew > 0.5
 
 
 def test_a_step_uphill_is_taken_back() -> None:

@@ -225,10 +225,6 @@ def _run(
     resume = load_sketch(checkpoint, key) if checkpoint is not None else None
     keep: Callable[[Sketch], None] | None = None
     if checkpoint is not None:
-        if recipe.preset != "multiscale":
-            raise InputError(
-                f"--checkpoint goes with --preset multiscale; {recipe.preset} keeps no state that could be saved"
-            )
         if not checkpoint.absolute().parent.is_dir():
             raise InputError(f"--checkpoint {checkpoint}: there is no folder {checkpoint.absolute().parent}")
 

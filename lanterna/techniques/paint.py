@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lanterna.ascent import ascend
-from lanterna.averaged import AveragedAdam, resized
+from lanterna.averaged import AveragedAdam, CarriedLBFGS, resized
 from lanterna.canvas import PictureCanvas
 from lanterna.errors import LanternaError
 from lanterna.events import Event, Listener, Preview, Stepped
@@ -79,8 +79,6 @@ def paint(
     *,
     lr: float,
     optimizer: Literal["adam", "lbfgs"] = "adam",
-    history: int = 15,
-    decay: float = _DECAY,
     keep: Callable[[Sketch], None] | None = None,
     keep_every: int = 1,
     preview_every: int = 0,
@@ -93,7 +91,7 @@ def paint(
     Raises LanternaError where a loss is not finite.
     """
     series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
-    picture, state = start.picture, start.state
+    picture, state = start.picture, {name: part.to(network.device) for name, part in start.state.items()}
     traces: list[Tensor] = []
     done = []
     for index, (size, count) in enumerate(zip(sizes, steps, strict=True)):
@@ -102,18 +100,15 @@ def paint(
         if index < start.scale or series.stopped:
             continue
         scale = scale_at(size, count)
-        given = resized(picture, size).clamp(0, 1).to(network.device)
-        canvas = PictureCanvas(given if scale.begun is None or first else scale.begun(given))
-        made: list[torch.optim.Optimizer] = []
-
-        def tuner(
-            parameters: list[Tensor], lr: float, state: dict[str, Tensor] = state, made: list[torch.optim.Optimizer] = made
-        ) -> torch.optim.Optimizer:
-            if optimizer == "adam":
-                made.append(AveragedAdam(parameters, lr, decay=decay, carried=state))
-            else:
-                made.append(torch.optim.LBFGS(parameters, lr=1.0, max_iter=1, history_size=history))
-            return made[0]
+        given = resized(picture, size).to(network.device)
+        if not first:
+            given = given.clamp(0, 1) if scale.begun is None else scale.begun(given.clamp(0, 1))
+        canvas = PictureCanvas(given)
+        tuner = (
+            AveragedAdam(canvas.parameters, lr, decay=_DECAY, carried=state)
+            if optimizer == "adam"
+            else CarriedLBFGS(canvas.parameters, 1.0, carried=state)
+        )
 
         def listen(
             event: Event,
@@ -121,20 +116,18 @@ def paint(
             index: int = index,
             first: int = first,
             tell: Listener = tell,
-            made: list[torch.optim.Optimizer] = made,
-            canvas: PictureCanvas = canvas,
+            tuner: AveragedAdam | CarriedLBFGS = tuner,
         ) -> Literal["stop"] | None:
-            adam = made[0] if made and isinstance(made[0], AveragedAdam) else None
             if isinstance(event, Stepped):
                 if not bool(torch.isfinite(event.values).all()):
                     raise LanternaError(
                         f"the loss became {float(event.values[0])} in step {event.step} at {size[0]}x{size[1]}; "
                         "use a smaller --lr, or weights that are closer to the defaults"
                     )
-                if keep is not None and adam is not None and (first + event.step) % keep_every == 0:
-                    keep(Sketch(index, first + event.step, canvas.parameters[0].detach().cpu().clone(), adam.snapshot()))
-            if isinstance(event, Preview) and adam is not None:
-                event = Preview(event.step, event.steps, adam.average)
+                if keep is not None and (first + event.step) % keep_every == 0:
+                    keep(Sketch(index, first + event.step, tuner.picture.detach().cpu().clone(), tuner.snapshot()))
+            if isinstance(event, Preview):
+                event = Preview(event.step, event.steps, tuner.average)
             return tell(event)
 
         def rate(progress: float, count: int = count, first: int = first) -> float:
@@ -152,19 +145,16 @@ def paint(
             lr=lr,
             schedule=rate if optimizer == "adam" else None,
             jitter=Jitter.none(),
-            optimizer=tuner,
+            optimizer=lambda _parameters, lr, tuner=tuner: tuner,
             gradient=TiledTerms(scale.terms, scale.tiling, scale.priors) if scale.tiling else None,
             passing=None if scale.tiling else in_passing(scale.terms),
             redirected_steps=0,
             preview_every=preview_every,
             on_event=listen,
         )
-        if isinstance(made[0], AveragedAdam):
-            picture = made[0].average
-            state = made[0].carry(sizes[index + 1]) if index + 1 < len(sizes) else {}
-        else:
-            picture = result.pictures.clamp(0, 1)
+        picture = tuner.average
+        state = tuner.carry(sizes[index + 1]) if index + 1 < len(sizes) else {}
         traces.append(-result.trace[:, 0].cpu())
         done.append(first + result.steps)
-        del made, canvas, scale
+        del tuner, canvas, scale
     return Painted(picture.detach().cpu(), torch.cat(traces) if traces else torch.zeros(0), tuple(done), series.stopped)

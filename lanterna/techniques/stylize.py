@@ -75,10 +75,10 @@ def parse_sides(text: str, ratio: float) -> Size:
     return (side, max(1, round(side / ratio))) if ratio > 1 else (max(1, round(side * ratio)), side)
 
 
-def scales_for(size: Size, first: int, *, multiscale: bool, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
+def scales_for(size: Size, first: int, *, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
     """The sizes, smallest first and its longer side about `smallest`, and the steps of each."""
     sizes = [size]
-    while multiscale and max(sizes[-1]) / _RATIO > smallest * 0.85:
+    while max(sizes[-1]) / _RATIO > smallest * 0.85:
         factor = _RATIO ** -len(sizes)
         sizes.append((max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
     sizes.reverse()
@@ -159,7 +159,7 @@ def noise_start(recipe: StyleRecipe, styles: list[Tensor], size: Size) -> Tensor
 
     It has the smallest of the sizes that lead to `size`: enlarged it would be another noise, a smooth one.
     """
-    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=smallest_for(recipe, styles, size))
+    sizes, _ = scales_for(size, 1, smallest=smallest_for(recipe, styles, size))
     generator = torch.Generator().manual_seed(recipe.seed)
     flat = styles[0][0].flatten(1)
     noise = torch.randn((1, 3, *sizes[0]), generator=generator)
@@ -196,7 +196,7 @@ def _paint(
     preset = recipe.defaults
     first = preset.steps if recipe.steps is None else recipe.steps
     smallest = smallest_for(recipe, studio.styles, size)
-    sizes, steps = scales_for(size, first, multiscale=preset.scales, smallest=smallest)
+    sizes, steps = scales_for(size, first, smallest=smallest)
     last: list[Scale] = []
 
     def scale_at(at: Size, count: int) -> Scale:
@@ -282,7 +282,7 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
         )
     layers = _checked(network, recipe, size)
     begun = smallest_for(recipe, styles, size)
-    sizes, _ = scales_for(size, 1, multiscale=recipe.defaults.scales, smallest=begun)
+    sizes, _ = scales_for(size, 1, smallest=begun)
     for name, style in zip(recipe.styles, styles_at(recipe, styles, size, sizes[0]), strict=True):
         _check_style(network, name, style, layers)
     return layers

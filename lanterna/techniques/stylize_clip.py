@@ -115,7 +115,7 @@ def _painted(
     recipe, size = studio.recipe, studio.size
     assert isinstance(recipe, StylizeClipRecipe)
     preset = recipe.defaults
-    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps, multiscale=preset.scales)
+    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps)
     start, moved = _Start(resized(base, size).clamp(0, 1)), None
     if motion is not None and before is not None:
         # Where the flow can't be trusted, what is warped is a ghost: no size may see any of it.
