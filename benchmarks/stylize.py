@@ -59,6 +59,10 @@ class Course:
         self._scoring += self.turn.spent - now
         return losses
 
+    def lowest(self, reading: int) -> tuple[float, float]:
+        """The lowest loss, and the seconds it took."""
+        return min((values[reading], at) for at, values in zip(self.seconds, self.losses, strict=True))
+
     def until(self, reading: int, loss: float) -> float | None:
         """Seconds until a loss was reached first."""
         return next((at for at, values in zip(self.seconds, self.losses, strict=True) if values[reading] <= loss), None)
@@ -85,9 +89,14 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
     def theirs(turn: Turn) -> tuple[Tensor, Course]:
         course = Course(score, turn)
         baseline = BASELINES[preset](network, photograph, painting)
-        # It is scored at its end only: of what comes before most is made for other sizes.
         limits = (options.iterations,) if isinstance(baseline, NeuralStyle) else (options.first, options.later)
-        made = baseline.run(*limits, lambda _step, _picture: turn.offer())
+
+        def tell(step: int, picture: Tensor) -> None:
+            if step % options.every == 0 and tuple(picture.shape[2:]) == size:
+                course.note(picture)
+            turn.offer()
+
+        made = baseline.run(*limits, tell)
         course.note(made)
         return made, course
 
@@ -123,6 +132,9 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
     for reading, padding in asked.items():
         picture, course = made[padding]
         at = course.until(reading, goals[reading])
+        lowest, lowest_at = their_course.lowest(reading)
+        with torch.no_grad():
+            uncut = float(judges[reading].loss(their_picture))
         row = {
             "preset": preset,
             "pair": f"{content}, {style}",
@@ -134,7 +146,12 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
             "our_loss": course.losses[-1][reading],
             "seconds_to_their_loss": at,
             "ratio": None if at is None else at / their_seconds,
-            "theirs": quality(network, their_picture, photograph, painting),
+            "their_lowest": lowest,
+            "seconds_to_it": lowest_at,
+            "our_seconds_to_it": course.until(reading, lowest),
+            "their_loss_before_values_are_cut": uncut,
+            "our_seconds_to_that": course.until(reading, uncut),
+            "theirs": quality(network, whole(their_picture, size), photograph, painting),
             "ours": quality(network, picture, photograph, painting),
         }
         print(
@@ -143,8 +160,13 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
             f"| {'' if at is None else f'{at / their_seconds:.2f}'} |",
             flush=True,
         )
+        print(
+            f"their lowest: {lowest:.4g} after {lowest_at:.0f} s, ours has that after {row['our_seconds_to_it']}; their end, "
+            f"before values are cut to [0, 1]: {uncut:.4g}, ours has that after {row['our_seconds_to_that']}",
+            flush=True,
+        )
         if options.out:
-            sheet = pictures.sheet([their_picture, picture], ["the baseline", "lanterna"], columns=2)
+            sheet = pictures.sheet([whole(their_picture, size), picture], ["the baseline", "lanterna"], columns=2)
             pictures.save(sheet, options.out / f"{preset}-{content}-{style}-{padding}.png")
         rows.append(row)
     return rows
@@ -275,7 +297,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
     )
-    parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.0004, 0.001, 0.004, 0.01])
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.0002, 0.0008, 0.002, 0.006, 0.02])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")

@@ -95,7 +95,7 @@ def test_content_weighs_more_at_small_sizes_and_what_was_asked_for_at_the_last()
     studio = Studio(made, NETWORK, default_layers(NETWORK), [picture], [1.0], picture, [], False, size)
     sizes, _ = stylize.scales_for(size, 1)
     weights = [studio.scale(size, 1).terms[0].weight for size in sizes]
-    assert weights == pytest.approx([0.16, 0.16, 0.16, 0.04, 0.01], rel=0.02)
+    assert weights == pytest.approx([0.08, 0.08, 0.08, 0.04, 0.01], rel=0.02)
 
 
 def test_gatys_has_one_weight_of_the_content() -> None:
@@ -363,3 +363,17 @@ def test_a_texture_smaller_than_the_result_begins_where_something_of_it_is_left(
     sizes, _ = stylize.scales_for((1024, 1024), 10, smallest=smallest)
     begun = styles_at(recipe, [texture], (1024, 1024), sizes[0])[0]
     assert len(sizes) > 1 and 100 <= begun.shape[2] <= 180
+
+
+def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = 0
+    forward = torch.nn.functional.conv2d
+
+    def seen(given: torch.Tensor, *rest: object, **more: object) -> torch.Tensor:
+        nonlocal largest
+        largest = max(largest, given.shape[2] * given.shape[3])
+        return forward(given, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", seen)
+    stylize.run(recipe(size="300x300", tile=96, steps=1), NETWORK)
+    assert 0 < largest <= 100 * 100

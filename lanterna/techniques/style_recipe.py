@@ -51,7 +51,7 @@ PRESETS: dict[PresetName, Preset] = {
     # Weights found at 128 and 256 px on vgg16_hed.
     # Of a clip: with ten times the weight for the frame before, strips that come into view are filled with dots, as all that
     # the style still lacks is made there.
-    "multiscale": Preset("wasserstein", 0.0004, 1.0, 0.0005, "adam", 150, True, False, None, 0.1),
+    "multiscale": Preset("wasserstein", 0.0008, 1.0, 0.0005, "adam", 150, True, False, None, 0.1),
     # neural-style-pt: content 5, style 100 on Gram / (C N), both on pixels of 0 to 255; L-BFGS. Its tv of 1e-3 is a sum over
     # such pixels. It has one size; with small ones first its loss is reached sooner (benchmarks/stylize.py). Ruder et al.
     # 2016 have 200 times the content's weight for the frame before, on such pixels too.

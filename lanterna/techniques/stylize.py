@@ -116,7 +116,9 @@ def _checked(network: Network, recipe: StyleRecipe, size: Size) -> StyleLayers:
         layer = network.layer(name)
         if len(layer.shape) != 3:
             raise InputError(f"layer {name!r} of {network.name} is no map, so it has no style; choose an earlier one")
-    network.check_size(size, [*layers.style, *layers.content])
+    # What takes twice its own size takes a larger one; trying that here would cost more memory than painting it in tiles.
+    most = 2 * max(network.input_size)
+    network.check_size((min(size[0], most), min(size[1], most)), [*layers.style, *layers.content])
     return layers
 
 
