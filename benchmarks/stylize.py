@@ -32,6 +32,8 @@ HELD_OUT_STYLE, HELD_OUT_CONTENT = ("relu1_2", "relu2_2", "relu3_2", "relu4_3"),
 # Of the pictures, the border that is held against the rest, in pixels.
 BORDER = 8
 BASELINES = {"gatys": NeuralStyle, "multiscale": Wasserstein}
+# Until the memory of L-BFGS is full: of 100 pairs of pictures, and of 15.
+MEMORY_STEPS = {"gatys": 102, "lanterna gatys": 18, "multiscale": 2, "lanterna multiscale": 2}
 
 
 # Both baselines have zeros around their maps, in all convolutions or in all but the first, and so match the style's maps with
@@ -328,9 +330,7 @@ def main() -> None:
         shares(network)
     if "memory" in options.parts:
         found = {
-            f"{name} {size}": memory(name, size, 20 if name.endswith("gatys") else 2)
-            for size in options.memory_sizes
-            for name in ("gatys", "lanterna gatys", "multiscale", "lanterna multiscale")
+            f"{name} {size}": memory(name, size, MEMORY_STEPS[name]) for size in options.memory_sizes for name in MEMORY_STEPS
         }
         print("\n" + "\n".join(f"{name}: {value:.0f} MB" for name, value in found.items()))
         report["memory"] = found

@@ -83,7 +83,7 @@ def test_tiles_change_nothing_that_can_be_seen() -> None:
 
 def test_sizes_rise_by_the_root_of_two_and_steps_fall() -> None:
     sizes, steps = stylize.scales_for((384, 512), 100)
-    assert sizes == [(96, 128), (136, 181), (192, 256), (272, 362), (384, 512)]
+    assert sizes == [(96, 128), (136, 182), (192, 256), (272, 362), (384, 512)]
     assert steps == [100, 70, 49, 34, 24]
     assert stylize.scales_for((40, 48), 7) == ([(40, 48)], [7])
 
@@ -377,3 +377,20 @@ def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.nn.functional, "conv2d", seen)
     stylize.run(recipe(size="300x300", tile=96, steps=1), NETWORK)
     assert 0 < largest <= 100 * 100
+
+
+@pytest.mark.parametrize("preset", ["multiscale", "gatys"])
+def test_odd_sides_are_painted_as_even_ones_and_cut(preset: str) -> None:
+    painted, seen = set(), []
+
+    def keep(sketch: Sketch) -> None:
+        painted.add(tuple(sketch.picture.shape[2:]))
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Preview):
+            seen.append(tuple(event.pictures.shape[2:]))
+
+    made = recipe(size="121x181", steps=2, preset=preset, color="luminance")
+    result = stylize.run(made, NETWORK, listen, keep=keep, preview_every=2)
+    assert painted == {(86, 130), (122, 182)}
+    assert tuple(result.picture.shape) == (1, 3, 121, 181) and seen[-1] == result.sizes[-1] == (121, 181)

@@ -6,6 +6,7 @@ Transfer Using Convolutional Neural Networks", CVPR 2016. Coarse to fine after c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.averaged import resized
 from lanterna.errors import InputError
-from lanterna.events import Listener
+from lanterna.events import Event, Listener, Preview
 from lanterna.networks.adapt import Padding, adapted
 from lanterna.networks.network import Network
 from lanterna.pictures.colour import match_colours, with_colours_of
@@ -28,6 +29,7 @@ __all__ = [
     "TextureRecipe",
     "blend_of",
     "check_weights",
+    "even",
     "losses_of",
     "noise_start",
     "parse_sides",
@@ -75,12 +77,23 @@ def parse_sides(text: str, ratio: float) -> Size:
     return (side, max(1, round(side / ratio))) if ratio > 1 else (max(1, round(side * ratio)), side)
 
 
+def even(size: Size) -> Size:
+    """The next size with even sides: the last line of an odd one is seen only before the first pooling, and fills with dots."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def _extended(picture: Tensor, size: Size) -> Tensor:
+    """The picture, its last lines repeated up to `size`."""
+    more = (0, size[1] - picture.shape[3], 0, size[0] - picture.shape[2])
+    return torch.nn.functional.pad(picture, more, "replicate")
+
+
 def scales_for(size: Size, first: int, *, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
-    """The sizes, smallest first and its longer side about `smallest`, and the steps of each."""
+    """The sizes up to `size`, smallest first and its longer side about `smallest`, and the steps of each."""
     sizes = [size]
     while max(sizes[-1]) / _RATIO > smallest * 0.85:
         factor = _RATIO ** -len(sizes)
-        sizes.append((max(1, round(size[0] * factor)), max(1, round(size[1] * factor))))
+        sizes.append(even((max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))))
     sizes.reverse()
     steps = [min(first, max(_LEAST, round(first * _FEWER**i))) for i in range(len(sizes))]
     return sizes, steps
@@ -238,14 +251,23 @@ def run(
     `keep` is given a sketch after every `keep_every` steps, from which `resume` goes on. Raises InputError before anything is
     computed, and LanternaError where a loss is not finite.
     """
-    studio, start = _texture(recipe, network) if isinstance(recipe, TextureRecipe) else _painting(recipe, network)
+    studio, start, (height, width) = (
+        _texture(recipe, network) if isinstance(recipe, TextureRecipe) else _painting(recipe, network)
+    )
+
+    def listen(event: Event) -> Literal["stop"] | None:
+        if isinstance(event, Preview) and tuple(event.pictures.shape[2:]) == studio.size:
+            event = Preview(event.step, event.steps, event.pictures[..., :height, :width])
+        return None if on_event is None else on_event(event)
+
     painted, sizes, losses, begun = _paint(
-        studio, start, studio.size, on_event=on_event, keep=keep, keep_every=keep_every, resume=resume,
+        studio, start, studio.size, on_event=listen, keep=keep, keep_every=keep_every, resume=resume,
         preview_every=preview_every,
     )  # fmt: skip
     picture = painted.picture
     if studio.content is not None and isinstance(recipe, StylizeRecipe) and recipe.color == "luminance":
         picture = with_colours_of(picture, studio.content)
+    picture, sizes = picture[..., :height, :width], [*sizes[:-1], (height, width)]
     return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
 
 
@@ -255,14 +277,17 @@ def check_weights(studio: Studio) -> None:
         raise InputError("--content-weight and --style-weight are both 0, so there is nothing to paint; give one above 0")
 
 
-def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor]:
-    """What paints the content, and what it is painted on."""
+def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
+    """What paints the content, what it is painted on, and the size that was asked for."""
     content = pictures_io.load(recipe.content)
-    size = parse_sides(recipe.size, content.shape[2] / content.shape[3])
-    content = pictures_io.load(recipe.content, size=size)
+    asked = parse_sides(recipe.size, content.shape[2] / content.shape[3])
+    size = even(asked)
+    content = _extended(pictures_io.load(recipe.content, size=asked), size)
     styles = [pictures_io.load(style) for style in recipe.styles]
-    blend, masks = blend_of(recipe), _masks(recipe, size)
-    given = None if recipe.init in ("content", "noise", "style") else pictures_io.load(recipe.init, size=size)
+    blend, masks = blend_of(recipe), _masks(recipe, asked)
+    given = None
+    if recipe.init not in ("content", "noise", "style"):
+        given = _extended(pictures_io.load(recipe.init, size=asked), size)
     layers = prepare(recipe, network, styles, size)
     if recipe.color == "content":
         styles = [match_colours(style, content) for style in styles]
@@ -270,10 +295,10 @@ def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor]:
     studio = Studio(recipe, painter, layers, styles, blend, content, masks, False, size)
     check_weights(studio)
     if recipe.init == "noise":
-        return studio, noise_start(recipe, styles, size)
+        return studio, noise_start(recipe, styles, size), asked
     if recipe.init == "style":
-        return studio, resized(styles[0], size).clamp(0, 1)
-    return studio, content if given is None else given
+        return studio, resized(styles[0], size).clamp(0, 1), asked
+    return studio, content if given is None else given, asked
 
 
 def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: Size) -> StyleLayers:
@@ -290,10 +315,11 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
     return layers
 
 
-def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor]:
-    """What makes more of the texture, and the noise that it starts from."""
+def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
+    """What makes more of the texture, the noise that it starts from, and the size that was asked for."""
     styles = [pictures_io.load(style) for style in recipe.styles]
-    size = parse_sides(recipe.size, 1.0)
+    asked = parse_sides(recipe.size, 1.0)
+    size = even(asked)
     blend = blend_of(recipe)
     layers = prepare(recipe, network, styles, size)
     padding: Padding = "circular" if recipe.tileable else "replicate"
@@ -308,4 +334,4 @@ def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor]:
     studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
-    return studio, noise_start(recipe, styles, size)
+    return studio, noise_start(recipe, styles, size), asked

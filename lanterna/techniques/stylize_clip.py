@@ -32,7 +32,16 @@ from lanterna.techniques.frames import frame_file, ready_frames
 from lanterna.techniques.paint import Scale, Size, Sketch, paint
 from lanterna.techniques.studio import Studio
 from lanterna.techniques.style_recipe import StylizeClipRecipe
-from lanterna.techniques.stylize import blend_of, check_weights, losses_of, noise_start, parse_sides, prepare, scales_for
+from lanterna.techniques.stylize import (
+    blend_of,
+    check_weights,
+    even,
+    losses_of,
+    noise_start,
+    parse_sides,
+    prepare,
+    scales_for,
+)
 
 __all__ = ["StylizeClipRecipe", "StylizedClip", "run"]
 
@@ -205,7 +214,8 @@ def run(
     next run goes on.
     """
     clip = clip or open_clip(recipe.content, most=recipe.frames)
-    size = parse_sides(recipe.size, clip.size[0] / clip.size[1])
+    # Even sides, as video formats ask for too.
+    size = even(parse_sides(recipe.size, clip.size[0] / clip.size[1]))
     studio = _studio(recipe, network, clip, size)
     base = _base(recipe, studio)
     mark = dict(describe(recipe, network, {}) if record is None else record)
