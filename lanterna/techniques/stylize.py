@@ -78,7 +78,7 @@ def parse_sides(text: str, ratio: float) -> Size:
 
 
 def even(size: Size) -> Size:
-    """The next size with even sides: the last line of an odd one is seen only before the first pooling, and fills with dots."""
+    """The next size with even sides: the last line of an odd one is seen before pooling only, and fills with dots."""
     return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
