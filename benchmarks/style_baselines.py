@@ -135,7 +135,7 @@ class Wasserstein:
     16, 4, 1 over their sum; squared variation 2; scales that rise by the root of two from 128 px; Adam 0.02 with (0.9, 0.99),
     values clamped, moments carried on, the picture averaged with 0.99; the first convolution pads by replication. Its roots
     come from 12 Newton-Schulz steps, which leave a loss of 20 of maps as large as those of vgg16_hed, and take longer on a
-    processor: here they come from eigenvalues.
+    processor: here they come from eigenvalues. Beside such maps its variation hardly counts.
     """
 
     network: Network
@@ -177,8 +177,7 @@ class Wasserstein:
         """The picture, (1, 3, H, W) in [0, 1]; `first` steps at the smallest size and `later` at each larger one."""
         whole = (self.content.shape[2], self.content.shape[3])
         sizes = [whole]
-        while max(sizes[-1]) / 2**0.5 >= 128:
-            factor = 2 ** (-len(sizes) / 2)
+        while round(max(whole) * (factor := 2 ** (-len(sizes) / 2))) >= 128:
             sizes.append((round(whole[0] * factor), round(whole[1] * factor)))
         picture, taken = _sized(self.content, sizes[-1]), 0
         tuner: torch.optim.Adam | None = None

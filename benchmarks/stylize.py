@@ -129,12 +129,13 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
     clock = time.process_time if options.processor_time else time.perf_counter
     made = in_turns(runs, options.slice, clock)
     their_picture, their_course = made["theirs"]
-    their_seconds, goals = their_course.seconds[-1], their_course.losses[-1]
+    their_seconds = their_course.seconds[-1]
     rows = []
     for reading, padding in asked.items():
         picture, course = made[padding]
-        at = course.until(reading, goals[reading])
-        lowest, lowest_at = their_course.lowest(reading)
+        # Of what neural-style lowers, values beyond [0, 1] are cut off: the loss of its saved pictures falls, and then rises.
+        goal, goal_at = their_course.lowest(reading)
+        at = course.until(reading, goal)
         with torch.no_grad():
             uncut = float(judges[reading].loss(their_picture))
         row = {
@@ -143,28 +144,22 @@ def contest(network: Network, preset: str, content: str, style: str, options: ar
             "reading": READINGS[reading],
             "padding": padding,
             "their_seconds": their_seconds,
-            "their_loss": goals[reading],
+            "their_loss": their_course.losses[-1][reading],
+            "their_lowest": goal,
+            "seconds_to_it": goal_at,
             "our_seconds": course.seconds[-1],
             "our_loss": course.losses[-1][reading],
-            "seconds_to_their_loss": at,
-            "ratio": None if at is None else at / their_seconds,
-            "their_lowest": lowest,
-            "seconds_to_it": lowest_at,
-            "our_seconds_to_it": course.until(reading, lowest),
+            "our_seconds_to_it": at,
+            "ratio": None if at is None else at / goal_at,
             "their_loss_before_values_are_cut": uncut,
             "our_seconds_to_that": course.until(reading, uncut),
             "theirs": quality(network, whole(their_picture, size), photograph, painting),
             "ours": quality(network, picture, photograph, painting),
         }
         print(
-            f"| {preset}, {row['pair']} | {row['reading']} | {their_seconds:.0f} | {goals[reading]:.4g} "
-            f"| {course.seconds[-1]:.0f} | {row['our_loss']:.4g} | {'never' if at is None else f'{at:.0f}'} "
-            f"| {'' if at is None else f'{at / their_seconds:.2f}'} |",
-            flush=True,
-        )
-        print(
-            f"their lowest: {lowest:.4g} after {lowest_at:.0f} s, ours has that after {row['our_seconds_to_it']}; their end, "
-            f"before values are cut to [0, 1]: {uncut:.4g}, ours has that after {row['our_seconds_to_that']}",
+            f"| {preset}, {row['pair']} | {row['reading']} | {their_seconds:.0f} | {row['their_loss']:.4g} ({uncut:.4g}) "
+            f"| {goal_at:.0f} | {goal:.4g} | {course.seconds[-1]:.0f} | {row['our_loss']:.4g} "
+            f"| {'never' if at is None else f'{at:.0f}'} | {'' if at is None else f'{at / goal_at:.2f}'} |",
             flush=True,
         )
         if options.out:
@@ -315,8 +310,9 @@ def main() -> None:
     report: dict[str, object] = {}
     if "speed" in options.parts:
         rows: list[dict[str, Any]] = []
-        print("| preset, pair | their loss read | their s | their loss | our s | our loss | s to their loss | ratio |")
-        print("|---|---|--:|--:|--:|--:|--:|--:|")
+        columns = ("their s", "their last (before values are cut)", "s to their lowest", "their lowest", "our s", "our last")
+        columns = ("preset, pair", "their loss read", *columns, "our s to their lowest", "ratio")
+        print("| " + " | ".join(columns) + " |\n|---|---|" + "--:|" * (len(columns) - 2))
         for content, style in PAIRS[: options.pairs]:
             for preset in options.presets:
                 rows += contest(network, preset, content, style, options)

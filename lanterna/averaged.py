@@ -50,9 +50,12 @@ class AveragedAdam(torch.optim.Adam):
         self.gathered = torch.zeros_like(self.picture)
         self.weight = 0.0
         if carried:
-            self.state[self.picture] = {name: carried[name].clone() for name in ("step", "exp_avg", "exp_avg_sq")}
+            moments = {name: carried[name].clone().to(self.picture.device) for name in ("exp_avg", "exp_avg_sq")}
+            # The count of steps stays where Adam looks for it, on the CPU.
+            self.state[self.picture] = {"step": carried["step"].clone(), **moments}
             if "gathered" in carried:
-                self.gathered, self.weight = carried["gathered"].clone(), float(carried["weight"])
+                self.gathered = carried["gathered"].clone().to(self.picture.device)
+                self.weight = float(carried["weight"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -98,7 +101,8 @@ class AveragedAdam(torch.optim.Adam):
 class CarriedLBFGS(BatchLBFGS):
     """L-BFGS for one picture (1, C, H, W); `carried` is a state from `carry` or `snapshot`.
 
-    Its pairs of moves and changes are pictures, and so they are resized; a gradient falls as the number of pixels rises.
+    Its pairs of moves and changes are pictures, and so they are resized; the gradient of a mean falls as the number of pixels
+    rises.
     """
 
     def __init__(
@@ -108,7 +112,7 @@ class CarriedLBFGS(BatchLBFGS):
         self.picture = given[0]
         super().__init__(given, lr, history, first=_FIRST * self.picture.numel() ** 0.5)
         if carried:
-            self.restore(carried)
+            self.restore({name: part.to(self.picture.device) for name, part in carried.items()})
 
     @property
     def average(self) -> Tensor:

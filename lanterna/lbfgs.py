@@ -44,7 +44,7 @@ class Pair:
 
     @classmethod
     def of(cls, move: Tensor, change: Tensor) -> "Pair":
-        """The pair, and whether it counts."""
+        """The pair of a move (B, N) and a change of the gradient, weighed by whether it counts."""
         curvature = (move * change).sum(1, keepdim=True)
         floor = _LEAST_CURVATURE * move.norm(dim=1, keepdim=True) * change.norm(dim=1, keepdim=True)
         return cls(move, change, torch.where((curvature > floor) & (curvature > 0), 1 / curvature, 0.0))

@@ -271,6 +271,13 @@ def test_what_is_wrong_is_said_before_anything_is_computed(fields: dict[str, obj
         stylize.run(recipe(**fields), NETWORK, lambda _event: pytest.fail("began"))
 
 
+def test_masks_in_tiles_are_the_masks_of_the_whole(tmp_path: Path) -> None:
+    pictures.save(torch.rand(1, 3, 64, 96).round(), tmp_path / "mask.png")
+    fields = {"size": "64x96", "steps": 2, "masks": (str(tmp_path / "mask.png"),)}
+    whole, tiled = (stylize.run(recipe(**fields, **more), NETWORK).picture for more in ({}, {"tile": 48}))
+    assert float((whole - tiled).abs().mean()) < 2e-3
+
+
 def test_an_empty_mask_is_refused(tmp_path: Path) -> None:
     pictures.save(torch.zeros(1, 3, 32, 48), tmp_path / "black.png")
     with pytest.raises(InputError, match="black everywhere"):
@@ -377,6 +384,11 @@ def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.nn.functional, "conv2d", seen)
     stylize.run(recipe(size="300x300", tile=96, steps=1), NETWORK)
     assert 0 < largest <= 100 * 100
+
+
+def test_odd_sides_are_not_tileable() -> None:
+    with pytest.raises(InputError, match="nearest is 64x64"):
+        stylize.run(TextureRecipe(styles=("gravel",), size="63", tileable=True), NETWORK)
 
 
 @pytest.mark.parametrize("preset", ["multiscale", "gatys"])

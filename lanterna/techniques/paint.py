@@ -86,12 +86,13 @@ def paint(
 ) -> Painted:
     """Change the picture of `start` so that the losses of every size fall, smallest size first.
 
-    The optimiser's moments are carried from size to size; the picture that goes on, and comes out, is the average of the last
-    steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every` steps of a size.
+    What the optimiser has gathered is carried from size to size; the picture that goes on, and comes out, is with Adam the
+    average of the last steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every`
+    steps of a size.
     Raises LanternaError where a loss is not finite.
     """
     series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
-    picture, state = start.picture, {name: part.to(network.device) for name, part in start.state.items()}
+    picture, state = start.picture, start.state
     traces: list[Tensor] = []
     done = []
     for index, (size, count) in enumerate(zip(sizes, steps, strict=True)):
@@ -109,6 +110,8 @@ def paint(
             if optimizer == "adam"
             else CarriedLBFGS(canvas.parameters, 1.0, carried=state)
         )
+        # Thirty pictures with L-BFGS, which forgets them one by one.
+        state = {}
 
         def listen(
             event: Event,
@@ -122,7 +125,7 @@ def paint(
                 if not bool(torch.isfinite(event.values).all()):
                     raise LanternaError(
                         f"the loss became {float(event.values[0])} in step {event.step} at {size[0]}x{size[1]}; "
-                        "use a smaller --lr, or weights that are closer to the defaults"
+                        f"use {'a smaller --lr, or ' if optimizer == 'adam' else ''}weights that are closer to the defaults"
                     )
                 if keep is not None and (first + event.step) % keep_every == 0:
                     keep(Sketch(index, first + event.step, tuner.picture.detach().cpu().clone(), tuner.snapshot()))
@@ -153,8 +156,10 @@ def paint(
             on_event=listen,
         )
         picture = tuner.average
-        state = tuner.carry(sizes[index + 1]) if index + 1 < len(sizes) else {}
+        if index + 1 < len(sizes) and not series.stopped:
+            state = tuner.carry(sizes[index + 1])
         traces.append(-result.trace[:, 0].cpu())
         done.append(first + result.steps)
-        del tuner, canvas, scale
+        # What a size holds goes before the next one's comes.
+        del tuner, canvas, scale, listen
     return Painted(picture.detach().cpu(), torch.cat(traces) if traces else torch.zeros(0), tuple(done), series.stopped)

@@ -19,10 +19,10 @@ from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe, TextureRe
 from lanterna.techniques.style_targets import features_of, guides_at, mixed, moments_of, rows_of, shrunk
 from lanterna.tiles import reach_of
 
-__all__ = ["Studio", "styles_at"]
+__all__ = ["WHOLE", "Studio", "styles_at"]
 
 # Pixels above which a picture is gone through in tiles, and the side of a tile: 1024 x 1024 still goes whole.
-_WHOLE, _TILE = 1200 * 1200, 832
+WHOLE, _TILE = 1200 * 1200, 832
 
 # How much more the content weighs at small sizes, and the power of the size's share by which that falls to 1 at the last.
 # Small sizes decide what is where, and the last have time enough for the style. As much all along keeps the picture too, and
@@ -90,7 +90,7 @@ class Studio:
     def tiling(self, size: Size) -> Tiling | None:
         """How a picture of that size is cut into tiles; None for the whole in one."""
         names = [*self.layers.style, *(self.layers.content if self.content is not None else ())]
-        small = size[0] * size[1] <= _WHOLE
+        small = size[0] * size[1] <= WHOLE
         if self.wrapped or (self.recipe.tile is None and small) or (self.recipe.tile or 0) >= max(size):
             return None
         return Tiling(reach_of([self.network.layer(name) for name in names]), self.recipe.tile or _TILE)
@@ -124,7 +124,7 @@ class Studio:
                 style_term(layer, together[layer], distance, weight=total * share)
                 for layer, share in zip(layers, shares, strict=True)
             ]
-        shapes = _shapes(network, size, layers)
+        shapes = _shapes(network, size, layers, self.tiling(size))
         terms = []
         for number, (style, mask, part) in enumerate(zip(moments, self.masks, self.blend, strict=True)):
             guides = guides_at(resized(mask, size).clamp(0, 1).to(network.device), shapes)
@@ -183,7 +183,15 @@ def _published(normalisation: Normalisation) -> Callable[..., Tensor]:
     return lambda found, target: gram_distance(found, target, normalisation)
 
 
-def _shapes(network: Network, size: Size, layers: tuple[str, ...]) -> dict[str, Size]:
+def _shapes(network: Network, size: Size, layers: tuple[str, ...], tiling: Tiling | None) -> dict[str, Size]:
     """(height, width) of each layer's map, by one look at a grey picture."""
-    found = network.capture(torch.full((1, 3, *size), 0.5), layers)
-    return {layer: (maps.shape[2], maps.shape[3]) for layer, maps in found.items()}
+    grey = torch.full((1, 3, *size), 0.5, device=network.device)
+    if tiling is None:
+        return {layer: (maps.shape[2], maps.shape[3]) for layer, maps in network.capture(grey, layers).items()}
+    shapes = dict.fromkeys(layers, (0, 0))
+    with network.reading(list(layers)) as read:
+        for piece in tiling.pieces(read, grey):
+            for layer, (_, place) in piece.items():
+                height, width = shapes[layer]
+                shapes[layer] = max(height, place.rows.stop), max(width, place.columns.stop)
+    return shapes

@@ -19,7 +19,7 @@ from lanterna.networks.adapt import Padding, adapted
 from lanterna.networks.network import Network
 from lanterna.pictures.colour import match_colours, with_colours_of
 from lanterna.techniques.paint import Painted, Scale, Size, Sketch, paint
-from lanterna.techniques.studio import Studio, styles_at
+from lanterna.techniques.studio import WHOLE, Studio, styles_at
 from lanterna.techniques.style_layers import StyleLayers, default_layers
 from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe, StylizeRecipe, TextureRecipe
 
@@ -49,8 +49,8 @@ _FEWER, _LEAST = 0.7, 20
 class Stylized:
     """A painted picture (1, 3, H, W) in [0, 1] and how far it got.
 
-    `losses` has, by term, the loss of the saved picture at its full size; `start_losses` that of the start. `steps` of each
-    of `sizes`; `trace` the whole loss of each step.
+    `losses` has, by term, the loss of the saved picture at its full size (where a side is odd, before it was cut);
+    `start_losses` that of the start. `steps` of each of `sizes`; `trace` the whole loss of each step.
     """
 
     recipe: StyleRecipe
@@ -78,7 +78,7 @@ def parse_sides(text: str, ratio: float) -> Size:
 
 
 def even(size: Size) -> Size:
-    """The next size with even sides: the last line of an odd one is seen before pooling only, and fills with dots."""
+    """The next size with even sides: the last line of an odd one is pooled with nothing beside it, and fills with dots."""
     return size[0] + size[0] % 2, size[1] + size[1] % 2
 
 
@@ -129,9 +129,11 @@ def _checked(network: Network, recipe: StyleRecipe, size: Size) -> StyleLayers:
         layer = network.layer(name)
         if len(layer.shape) != 3:
             raise InputError(f"layer {name!r} of {network.name} is no map, so it has no style; choose an earlier one")
-    # What takes twice its own size takes a larger one; trying that here would cost more memory than painting it in tiles.
-    most = 2 * max(network.input_size)
-    network.check_size((min(size[0], most), min(size[1], most)), [*layers.style, *layers.content])
+    if recipe.tile is not None or size[0] * size[1] > WHOLE:
+        # What takes twice its own size takes a larger one; trying that would cost more memory than painting it in tiles.
+        most = 2 * max(network.input_size)
+        size = min(size[0], most), min(size[1], most)
+    network.check_size(size, [*layers.style, *layers.content])
     return layers
 
 
@@ -325,8 +327,8 @@ def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, S
     padding: Padding = "circular" if recipe.tileable else "replicate"
     if recipe.tileable:
         stride = max(int((network.layer(name).stride or (32, 32))[0]) for name in layers.style)
-        if any(side % stride for side in size):
-            nearest = "x".join(str(max(stride, round(side / stride) * stride)) for side in size)
+        if any(side % stride for side in asked):
+            nearest = "x".join(str(max(stride, round(side / stride) * stride)) for side in asked)
             raise InputError(
                 f"--tileable needs sides that are multiples of {stride}, not {recipe.size}; nearest is {nearest}"
             )
