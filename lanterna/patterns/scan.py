@@ -15,6 +15,7 @@ from lanterna.networks.network import Network
 from lanterna.patterns.feed import Batch, batches
 from lanterna.patterns.layer_scan import LayerScan, kept_samples
 from lanterna.patterns.watch import Batched, Summary, Watch
+from lanterna.wording import counted
 
 __all__ = ["BATCH", "Scan", "scan"]
 
@@ -105,7 +106,7 @@ def scan(
     counts = [state.layers[layer].count for layer in layers if layer in state.layers]
     if not stopped and indices and counts and not any(counts):
         first = next(iter(failed.values()), "no reason was given")
-        raise InputError(f"none of the {len(indices)} pictures of {dataset.name} can be read; the first: {first}")
+        raise InputError(f"no picture of {dataset.name} can be read ({counted(len(indices), 'picture')}); the first: {first}")
     return state
 
 

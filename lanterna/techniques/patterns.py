@@ -28,6 +28,7 @@ from lanterna.techniques.found import Found, Patterns, UnitPatterns
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 from lanterna.techniques.visualize import run as visualize
+from lanterna.wording import counted
 
 __all__ = ["FEW", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "run", "scanned"]
 
@@ -82,7 +83,7 @@ def open_data(recipe: PatternsRecipe) -> Dataset:
         if not len(dataset):
             first = next(iter(dataset.unreadable.values()))
             raise InputError(
-                f"none of the {len(dataset.unreadable)} pictures of {recipe.data} can be read; the first: {first}"
+                f"no picture of {recipe.data} can be read ({counted(len(dataset.unreadable), 'picture')}); the first: {first}"
             )
     return dataset
 
