@@ -219,7 +219,7 @@ def plot(points: list[dict[str, float]], file: Path) -> None:
     for point in points:
         at = (point["content"], point["wasserstein"])
         axes.annotate(f"{point['content_weight']:g}", at, xytext=(5, 5), textcoords="offset points")
-    axes.margins(x=0.15)
+    axes.margins(x=0.25, y=0.1)
     axes.set(xlabel="distance to the content, held-out layers", ylabel="distance to the style, held-out layers")
     figure.tight_layout()
     figure.savefig(file)
