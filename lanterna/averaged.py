@@ -17,7 +17,7 @@ _BETAS = (0.9, 0.99)
 # A relative loss of a large picture has gradients of 1e-7 a pixel and less: beside the usual 1e-8 they would be slowed down.
 _EPSILON = 1e-15
 
-# How far the first step of L-BFGS moves a pixel, in the mean: of torch's, which is a thousandth of that, rounding is left.
+# How far the first step of L-BFGS moves a pixel, in the mean: of torch's, a hundredth of that and less, rounding is left.
 _FIRST = 0.01
 
 

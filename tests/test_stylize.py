@@ -1,7 +1,7 @@
 """Stylize, texture and style-distance, on a tiny network: what they do, what they refuse, and that they can be resumed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ from lanterna import pictures
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import STOP, Event, Preview, Stepped
 from lanterna.networks.adapt import adapted
+from lanterna.objectives import PICTURE
 from lanterna.pictures.colour import luminance, match_colours, with_colours_of
 from lanterna.techniques import style_distance, stylize
 from lanterna.techniques.paint import Sketch, settling
@@ -20,14 +21,8 @@ from lanterna.techniques.studio import Studio
 from lanterna.techniques.style_layers import StyleLayers, default_layers, style_weights
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Maps this small are slower in two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Maps this small are slower in two threads.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 Run = Callable[..., SimpleNamespace]
@@ -116,15 +111,18 @@ def test_a_run_goes_on_from_its_sketch_with_the_same_bits(preset: str) -> None:
         assert torch.equal(stylize.run(made, NETWORK, resume=sketch).picture, whole.picture)
 
 
-def test_what_lbfgs_ends_with_is_in_range_without_being_cut() -> None:
-    seen: list[torch.Tensor] = []
+def test_values_beyond_the_range_cost_with_lbfgs() -> None:
+    picture = pictures.load("chelsea", size=48)
+    size = (picture.shape[2], picture.shape[3])
+    made = recipe(preset="gatys", tv_weight=0.0)
+    priors = Studio(made, NETWORK, default_layers(NETWORK), [picture], [1.0], picture, [], False, size).scale(size, 1).priors
 
-    def keep(sketch: Sketch) -> None:
-        seen.append(sketch.picture)
+    def cost(given: torch.Tensor) -> float:
+        return float(sum((weight * prior({PICTURE: given}) for weight, prior in priors), start=torch.zeros(1)))
 
-    stylize.run(recipe(size="48", preset="gatys", steps=40), NETWORK, keep=keep)
-    beyond = (seen[-1] - seen[-1].clamp(0, 1)).abs()
-    assert float(beyond.mean()) < 1 / 255
+    outside = picture.clone()
+    outside[0, 0, 3, 4], outside[0, 2, 5, 6] = -0.2, 1.1
+    assert cost(picture) == 0 and cost(outside) == pytest.approx(1e-3 * 255**2 * (0.2**2 + 0.1**2))
 
 
 def test_a_listener_sees_the_picture_and_can_stop() -> None:

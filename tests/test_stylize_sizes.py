@@ -1,6 +1,5 @@
 """The sizes that a picture is painted through: how they rise, what they ask for, and odd or large ones."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,8 @@ from lanterna.techniques.studio import Studio, styles_at
 from lanterna.techniques.style_layers import default_layers
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Maps this small are slower in two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Maps this small are slower in two threads.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 NETWORK = tiny.make_vgg()
@@ -74,7 +67,8 @@ def test_a_texture_smaller_than_the_result_begins_where_something_of_it_is_left(
     assert len(sizes) > 1 and 100 <= begun.shape[2] <= 180
 
 
-def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mask = str(pictures.save(torch.ones(1, 3, 60, 60), tmp_path / "mask.png"))
     largest = 0
     forward = torch.nn.functional.conv2d
 
@@ -84,7 +78,7 @@ def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyP
         return forward(given, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", seen)
-    stylize.run(recipe(size="300x300", tile=96, steps=1), NETWORK)
+    stylize.run(recipe(size="300x300", tile=96, steps=1, masks=(mask,)), NETWORK)
     assert 0 < largest <= 100 * 100
 
 

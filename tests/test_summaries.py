@@ -1,6 +1,6 @@
 """Tiles give the gradient of the whole; statistics are what they are said to be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,14 +28,8 @@ from lanterna.summaries import (
 from lanterna.techniques.style_targets import features_of, moments_of
 from lanterna.tiles import reach_of
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Maps this small are slower in two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+# Maps this small are slower in two threads.
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 LAYERS = ["relu1_1", "relu2_1", "relu3_1"]

@@ -25,8 +25,8 @@ __all__ = ["WHOLE", "Studio", "styles_at"]
 WHOLE, _TILE = 1200 * 1200, 832
 
 # How much more the content weighs at small sizes, and the power of the size's share by which that falls to 1 at the last.
-# Small sizes decide what is where, and the last have time enough for the style. As much all along keeps the picture too, and
-# leaves a third to a half more of the style's loss (astronaut in the flower's style, 256 px, vgg16_hed).
+# Small sizes decide what is where, and the last have time enough for the style. As much all along keeps the picture too,
+# and less of the style is reached.
 _LAYOUT, _LAYOUT_FALL = 8.0, 4
 
 # How much more total variation weighs, unless it is given. Where the first convolution has a stride, a weave is left between
