@@ -33,8 +33,12 @@ StatisticName = Literal["gram", "mean_variance", "wasserstein", "means", "histog
 # "all": C * N (Johnson et al. 2016; neural-style-pt). "gatys": 1, the sum itself, and the loss over 4 * N^2 * C^2.
 Normalisation = Literal["positions", "all", "gatys"]
 
-# Below this share of the largest eigenvalue a direction counts as empty: its root has no slope.
+# Of a target, below this share of its largest eigenvalue a direction counts as empty.
 _EMPTY = 1e-6
+
+# Roots count as no smaller than this share of the target's variance where the slope is divided by them. It has to be small:
+# most directions of a map have a thousandth of the largest one's variance and less, and what has no slope fades.
+_LEAST_ROOT = 1e-5
 
 
 class _SecondMoment(torch.autograd.Function):
@@ -162,10 +166,9 @@ class _TraceRoot(torch.autograd.Function):
         product: Tensor = root.T @ matrix.double() @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         roots = values.clamp(min=0).sqrt()
-        floor = roots.max() * _EMPTY**0.5
-        inverse = torch.where(roots > floor, 1 / roots.clamp(min=1e-30), torch.zeros_like(roots))
+        floor = float(_LEAST_ROOT * root.square().sum())
         side = root @ vectors
-        ctx.save_for_backward(((side * inverse) @ side.T / 2).to(matrix))
+        ctx.save_for_backward((side / roots.clamp(min=floor) @ side.T / 2).to(matrix))
         total: Tensor = roots.sum().to(matrix)
         return total
 

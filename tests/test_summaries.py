@@ -141,6 +141,26 @@ def test_the_gradient_of_wasserstein_is_that_of_its_values() -> None:
     assert torch.autograd.gradcheck(lambda given: wasserstein_distance(Moments.of(given), target), features)
 
 
+def test_wasserstein_pulls_at_directions_that_vary_little() -> None:
+    def moments(*deviations: float) -> Moments:
+        return Moments(torch.tensor(1.0), torch.zeros(2), torch.tensor(deviations).square().diag())
+
+    found, target = moments(1.0, 0.005), moments(1.0, 0.01)
+    found.second.requires_grad_()
+    (slope,) = torch.autograd.grad(wasserstein_distance(found, target) * target.energy, found.second)
+    # Of (s - s')^2 with respect to s^2: 1 - s' / s.
+    torch.testing.assert_close(slope.diagonal(), torch.tensor([0.0, -1.0]), rtol=1e-3, atol=1e-3)
+
+
+def test_wasserstein_of_a_constant_style() -> None:
+    features = noise(1, 4, 5, 5).requires_grad_()
+    distance = wasserstein_distance(Moments.of(features), Moments.of(torch.full((1, 4, 5, 5), 3.0)))
+    (slope,) = torch.autograd.grad(distance, features)
+    assert float(distance) > 0 and bool(torch.isfinite(slope).all())
+    here = Moments.of(torch.full((1, 4, 5, 5), 3.0))
+    assert float(wasserstein_distance(here, here)) == 0
+
+
 def test_weights_mean_the_same_for_features_of_any_scale() -> None:
     here, there = noise(1, 4, 9, 9), noise(1, 4, 9, 9, seed=1)
     for name, distance in DISTANCES.items():
