@@ -5,6 +5,7 @@ import torch
 from tiny import make_vgg
 from torch import Tensor, nn
 
+from lanterna.networks import convolve
 from lanterna.networks.convolve import LeanConv2d, LeanMaxPool2d, keep_no_maps
 from lanterna.networks.rectify import LeanReLU, lean_relu
 
@@ -42,15 +43,20 @@ def test_convolutions(settings: dict[str, object], size: tuple[int, int], layout
     _same(lean, conv, torch.randn(2, 4, *size).contiguous(memory_format=layout))
 
 
+@pytest.mark.parametrize("strip", [1, 1 << 17])
 @pytest.mark.parametrize("window", [2, (2, 3)])
 @pytest.mark.parametrize("ceil_mode", [False, True])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_pooling(window: int | tuple[int, int], ceil_mode: bool, layout: torch.memory_format) -> None:
+def test_pooling(
+    window: int | tuple[int, int], ceil_mode: bool, layout: torch.memory_format, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(convolve, "_CHUNK", strip)
     pool = nn.MaxPool2d(window, ceil_mode=ceil_mode)
     lean = keep_no_maps(nn.Sequential(pool))[0]
     assert isinstance(lean, LeanMaxPool2d)
-    _same(lean, pool, torch.randn(2, 3, 7, 11).contiguous(memory_format=layout))
+    # Whole numbers, so that some windows have their maximum twice.
+    _same(lean, pool, torch.randn(2, 3, 7, 11).round().contiguous(memory_format=layout))
 
 
 @pytest.mark.parametrize("ceiling", [float("inf"), 6.0])
@@ -61,7 +67,19 @@ def test_rectifiers(ceiling: float, shape: tuple[int, ...], turned: bool) -> Non
     given = 4 * torch.randn(shape)
     if turned:
         given = given.transpose(0, -1)
-    _same(LeanReLU(ceiling), nn.ReLU() if ceiling > 6 else nn.ReLU6(), given)
+    for shown in (False, True):
+        _same(LeanReLU(ceiling, shown), nn.ReLU() if ceiling > 6 else nn.ReLU6(), given)
+
+
+def test_a_map_that_is_read_in_passing_has_no_mask() -> None:
+    kept: list[Tensor] = []
+    pictures = torch.rand(1, 3, 16, 16, requires_grad=True)
+    looking = torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t)
+    with make_vgg().reading(["relu2_1"], {"relu2_1": lambda maps: maps.square().sum()}) as read, looking:
+        read(pictures)["relu2_1"].backward()
+    assert pictures.grad is not None and bool(pictures.grad.any())
+    # Of relu1_1, relu1_2 and the pooling; and the map of relu2_1, for its square and for its own gradient.
+    assert sum(tensor.dtype == torch.uint8 for tensor in kept) == 3
 
 
 def test_gradient_that_is_not_a_number_shows() -> None:
@@ -100,6 +118,6 @@ def test_a_pass_keeps_masks_and_places_and_no_map() -> None:
         read(pictures)["relu2_1"].sum().backward()
     assert pictures.grad is not None and bool(pictures.grad.any())
     kinds = {tensor.dtype for tensor in kept}
-    assert torch.uint8 in kinds and torch.int32 in kinds
+    assert torch.uint8 in kinds and torch.int32 not in kinds and torch.int64 not in kinds
     # Weights are as large as their kernels; of maps there is none.
     assert not [tensor.shape for tensor in kept if tensor.dtype == torch.float32 and tensor.ndim == 4 and tensor.shape[2] > 3]

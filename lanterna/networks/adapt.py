@@ -27,7 +27,7 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
     dots. "circular" has no border at all: the picture's left side goes on at its right. Raises InputError where that
     can't be: for padding that is no convolution's own.
     """
-    # The weights are shared, and copied once, where the new network is made.
+    # The weights are shared: neither network changes them.
     module = copy.deepcopy(network.module, {id(tensor): tensor for tensor in network.module.parameters()})
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if padding == "circular" and any(type(part) is not nn.Conv2d for part in convolutions):
@@ -56,7 +56,7 @@ def adapted(network: Network, *, pooling: Pooling = "max", padding: Padding = "r
                     divisor_override=max(1, round(window[0] * window[1] / _AVERAGE_GAIN)),
                 )
                 module.set_submodule(name, mean)
-    return Network.wrap(
+    return Network(
         module,
         name=network.name,
         preprocessing=network.preprocessing,

@@ -74,19 +74,58 @@ class LeanConv2d(nn.Conv2d):
         return convolve(inputs, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
+# Elements whose places are had at a time: as numbers of eight bytes they then stay in the processor's cache.
+_CHUNK = 1 << 17
+
+
 class _Pool(torch.autograd.Function):
+    """Of each window the place of its maximum in the window is kept, a byte: torch keeps that in the map, in eight."""
+
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, window: Any, ceil_mode: bool) -> Tensor:
-        outputs, places = F.max_pool2d(inputs, window, return_indices=True, ceil_mode=ceil_mode)
-        # No map has more than 2**31 positions.
-        ctx.save_for_backward(places.int())
+    def forward(ctx: Any, inputs: Tensor, window: tuple[int, int], ceil_mode: bool) -> Tensor:
+        outputs = F.max_pool2d(inputs, window, ceil_mode=ceil_mode)
+        kept = torch.empty_like(outputs, dtype=torch.uint8 if window[0] * window[1] <= 256 else torch.int32)
+        width = inputs.shape[3]
+        for rows in _strips(outputs):
+            part = inputs[:, :, rows.start * window[0] : rows.stop * window[0]]
+            _, places = F.max_pool2d(part, window, return_indices=True, ceil_mode=ceil_mode)
+            places -= _corners(places, window, width)
+            places -= places // width * (width - window[1])
+            kept[:, :, rows] = places
+        ctx.save_for_backward(kept)
         ctx.shape, ctx.window = inputs.shape, window
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (places,) = ctx.saved_tensors
-        return F.max_unpool2d(grads[0], places.long(), ctx.window, output_size=ctx.shape[2:]), None, None
+        (kept,) = ctx.saved_tensors
+        (high, wide), (height, width) = ctx.window, ctx.shape[2:]
+        last = grads[0].is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        # Without ceil_mode the lines that are left over are in no window, and stay 0.
+        found = torch.empty(ctx.shape, dtype=grads[0].dtype, device=grads[0].device, memory_format=layout).zero_()
+        for rows in _strips(grads[0]):
+            byte = kept[:, :, rows]
+            places = (byte // wide).long()
+            places *= width - wide
+            places += byte
+            places += _corners(places, ctx.window, width)
+            lines = min(rows.stop * high, height) - rows.start * high
+            strip = F.max_unpool2d(grads[0][:, :, rows], places, ctx.window, output_size=(lines, width))
+            found[:, :, rows.start * high : rows.start * high + lines] = strip
+        return found, None, None
+
+
+def _strips(maps: Tensor) -> list[slice]:
+    """Slices of the rows of `maps` (B, C, H, W), about a chunk each."""
+    rows = max(1, _CHUNK // max(1, maps[:, :, :1].numel()))
+    return [slice(start, min(start + rows, maps.shape[2])) for start in range(0, maps.shape[2], rows)]
+
+
+def _corners(places: Tensor, window: tuple[int, int], width: int) -> Tensor:
+    """Where in a map of `width` each of the windows of `places` (B, C, H, W) begins, (H, W)."""
+    rows, columns = (torch.arange(size, device=places.device) for size in places.shape[2:])
+    return rows[:, None] * (window[0] * width) + columns * window[1]
 
 
 class LeanMaxPool2d(nn.Module):
@@ -94,7 +133,8 @@ class LeanMaxPool2d(nn.Module):
 
     def __init__(self, window: int | tuple[int, int], ceil_mode: bool) -> None:
         super().__init__()
-        self.window, self.ceil_mode = window, ceil_mode
+        self.window = window if isinstance(window, tuple) else (window, window)
+        self.ceil_mode = ceil_mode
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, C, H, W) as `nn.MaxPool2d`."""

@@ -75,7 +75,7 @@ class Network:
         self.labels = tuple(labels)
         self.weights_sha256 = weights_sha256
         self.source = source or name
-        self._optimised: dict[tuple[frozenset[str], frozenset[str]], nn.Module] = {}
+        self._optimised: dict[tuple[frozenset[str], ...], nn.Module] = {}
 
     @classmethod
     def wrap(
@@ -173,19 +173,20 @@ class Network:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def _optimise(self, unfolded: Iterable[str], kept: Iterable[str]) -> nn.Module:
+    def _optimise(self, unfolded: Iterable[str], kept: Iterable[str], shown: Iterable[str] = ()) -> nn.Module:
         """The module as it is run, exact to rounding: normalisations folded, ReLUs in place, no maps kept, channels last.
 
-        Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them.
+        Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them. What
+        layers in `shown` give is kept for the gradient by whoever reads it.
         """
         found = self._probe
         alone = frozenset(unfolded) & {producer for producer, _ in found.foldable}
         untouched = frozenset(kept) & {producer for producer, _ in found.in_place}
-        if (alone, untouched) not in self._optimised:
-            lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched)
-            lighter = keep_no_maps(lean_same(lighter)).to(memory_format=torch.channels_last)
-            self._optimised[alone, untouched] = lighter
-        return self._optimised[alone, untouched]
+        key = alone, untouched, frozenset(shown)
+        if key not in self._optimised:
+            lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched, key[2])
+            self._optimised[key] = keep_no_maps(lean_same(lighter)).to(memory_format=torch.channels_last)
+        return self._optimised[key]
 
     @contextmanager
     def reading(
@@ -198,8 +199,8 @@ class Network:
         """
         names = {name: "" if name == LOGITS else self.layer(name).name for name in layers}
         wanted = [split_call(name)[0] for name in names.values()]
-        module = self._optimise(unfolded=wanted, kept=wanted)
         inner_passing = {names[name]: function for name, function in (passing or {}).items()}
+        module = self._optimise(unfolded=wanted, kept=wanted, shown={split_call(name)[0] for name in inner_passing})
         reader = Capture(module, list(names.values()), self._probe.counts, self._probe.rewritten, passing=inner_passing)
 
         def read(pictures: Tensor) -> dict[str, Tensor]:

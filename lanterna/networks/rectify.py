@@ -14,7 +14,17 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from lanterna.networks.surgery import hooked, put
 
-__all__ = ["CEILINGS", "IN_PLACE", "LeanReLU", "ceiling_of", "lean_relu", "lean_relu6", "masked", "rectify_in_place"]
+__all__ = [
+    "CEILINGS",
+    "IN_PLACE",
+    "LeanReLU",
+    "ceiling_of",
+    "lean_relu",
+    "lean_relu6",
+    "masked",
+    "rectify_in_place",
+    "shown_relu",
+]
 
 _ENDLESS = float("inf")
 
@@ -48,6 +58,21 @@ class _LeanReLU(torch.autograd.Function):
         return masked(grads[0], passes)
 
 
+class _ShownReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:
+        ctx.mark_dirty(inputs)
+        outputs = inputs.relu_()
+        ctx.save_for_backward(outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (outputs,) = ctx.saved_tensors
+        gradient: Tensor = torch.ops.aten.threshold_backward(grads[0], outputs, 0.0)
+        return gradient
+
+
 class _LeanReLU6(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor) -> Tensor:
@@ -75,6 +100,17 @@ def lean_relu(inputs: Tensor) -> Tensor:
     return output
 
 
+def shown_relu(inputs: Tensor) -> Tensor:
+    """As `lean_relu`, for a map that is kept anyway: it needs no mask beside it. Seen by torch function modes."""
+    if has_torch_function_unary(inputs):
+        result: Tensor = handle_torch_function(shown_relu, (inputs,), inputs)
+        return result
+    if not torch.is_grad_enabled() or not inputs.requires_grad:
+        return inputs.relu_()
+    output: Tensor = _ShownReLU.apply(inputs)
+    return output
+
+
 def lean_relu6(inputs: Tensor) -> Tensor:
     """min(max(x, 0), 6), in place; `inputs` must not be needed by whatever made it. Seen by torch function modes."""
     if has_torch_function_unary(inputs):
@@ -98,22 +134,25 @@ CEILINGS: dict[Callable[..., Any], float] = {
     F.relu6: 6.0,
     lean_relu: _ENDLESS,
     lean_relu6: 6.0,
+    shown_relu: _ENDLESS,
 }
 
 # Those of them that change their argument whatever else they are told.
-IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu, lean_relu6})
+IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_, lean_relu, lean_relu6, shown_relu})
 
 
 class LeanReLU(nn.Module):
-    """What stands in for an `nn.ReLU` or, with a ceiling of 6, an `nn.ReLU6`."""
+    """What stands in for an `nn.ReLU` or, with a ceiling of 6, an `nn.ReLU6`; `shown` where its map is kept anyway."""
 
-    def __init__(self, ceiling: float) -> None:
+    def __init__(self, ceiling: float, shown: bool = False) -> None:
         super().__init__()
-        self.ceiling = ceiling
+        self.ceiling, self.shown = ceiling, shown
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape, changed in place."""
-        return lean_relu(inputs) if self.ceiling == _ENDLESS else lean_relu6(inputs)
+        if self.ceiling != _ENDLESS:
+            return lean_relu6(inputs)
+        return shown_relu(inputs) if self.shown else lean_relu(inputs)
 
 
 def ceiling_of(module: nn.Module) -> float | None:
@@ -123,13 +162,15 @@ def ceiling_of(module: nn.Module) -> float | None:
     return {nn.ReLU: _ENDLESS, nn.ReLU6: 6.0}.get(type(module))
 
 
-def rectify_in_place(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = ()) -> nn.Module:
+def rectify_in_place(
+    module: nn.Module, pairs: Iterable[tuple[str, str]], keep: Iterable[str] = (), shown: Iterable[str] = ()
+) -> nn.Module:
     """`module` with the ReLU or ReLU6 of each (producer, rectifier) of `pairs` made `LeanReLU`: nothing else looks between.
 
     Those that are in place already become `LeanReLU` as well. Producers in `keep` are looked at, and left alone, as are
-    modules with hooks of the user's. Changes `module`.
+    modules with hooks of the user's. The maps of rectifiers in `shown` are kept by who reads them. Changes `module`.
     """
-    kept = set(keep)
+    kept, open_maps = set(keep), {module.get_submodule(name) for name in shown}
     lean = [part for part in module.modules() if type(part) in (nn.ReLU, nn.ReLU6) and part.inplace and not hooked(part)]
     for producer, name in pairs:
         part = module.get_submodule(name)
@@ -138,5 +179,5 @@ def rectify_in_place(module: nn.Module, pairs: Iterable[tuple[str, str]], keep: 
     for part in dict.fromkeys(lean):
         ceiling = ceiling_of(part)
         if ceiling is not None:
-            put(module, part, LeanReLU(ceiling))
+            put(module, part, LeanReLU(ceiling, part in open_maps))
     return module
