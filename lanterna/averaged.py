@@ -106,7 +106,7 @@ class CarriedLBFGS(BatchLBFGS):
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float, *, history: int = 15, carried: dict[str, Tensor] | None = None
+        self, parameters: Iterable[Tensor], lr: float, *, history: int = 10, carried: dict[str, Tensor] | None = None
     ) -> None:
         given = list(parameters)
         self.picture = given[0]

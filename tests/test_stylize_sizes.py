@@ -27,7 +27,7 @@ def recipe(**fields: object) -> StylizeRecipe:
 
 
 def test_sizes_rise_by_the_root_of_two_and_steps_fall() -> None:
-    sizes, steps = stylize.scales_for((384, 512), 100)
+    sizes, steps = stylize.scales_for((384, 512), 100, fewer=0.7)
     assert sizes == [(96, 128), (136, 182), (192, 256), (272, 362), (384, 512)]
     assert steps == [100, 70, 49, 34, 24]
     assert stylize.scales_for((40, 48), 7) == ([(40, 48)], [7])

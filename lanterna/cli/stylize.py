@@ -27,6 +27,7 @@ from lanterna.techniques.style_recipe import (
     Border,
     Colour,
     ContentLoss,
+    Optimizer,
     PresetName,
     StyleRecipe,
     StylizeClipRecipe,
@@ -86,6 +87,7 @@ def stylize(
     padding: Annotated[Border | None, Parameter(help=_help("padding"))] = None,
     preset: Annotated[PresetName | None, Parameter(help=_help("preset"))] = None,
     steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    optimizer: Annotated[Optimizer | None, Parameter(help=_help("optimizer"))] = None,
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
@@ -115,7 +117,7 @@ def stylize(
         "size": size, "init": init, "color": color, "masks": tuple(mask) if mask else None,
         "content_layers": _split(content_layers), "style_layers": _split(style_layers), "content_loss": content_loss,
         "statistic": statistic, "scramble": scramble, "pooling": pooling, "padding": padding, "preset": preset,
-        "steps": steps, "lr": lr, "tile": tile, "seed": seed,
+        "steps": steps, "optimizer": optimizer, "lr": lr, "tile": tile, "seed": seed,
     }  # fmt: skip
     common = common or Common()
     moving = {"temporal_weight": temporal_weight, "warm_start": warm_start, "frames": frames}
@@ -152,6 +154,7 @@ def texture(
     pooling: Annotated[Pooling | None, Parameter(help=_help("pooling"))] = None,
     preset: Annotated[PresetName | None, Parameter(help=_help("preset"))] = None,
     steps: Annotated[int | None, Parameter(help=_help("steps"))] = None,
+    optimizer: Annotated[Optimizer | None, Parameter(help=_help("optimizer"))] = None,
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
@@ -171,7 +174,7 @@ def texture(
         "styles": style or None, "style_blend_weights": _numbers(style_blend_weights), "style_weight": style_weight,
         "tv_weight": tv_weight, "style_scale": style_scale, "size": size, "tileable": tileable,
         "style_layers": _split(style_layers), "statistic": statistic, "scramble": scramble, "pooling": pooling,
-        "preset": preset, "steps": steps, "lr": lr, "tile": tile, "seed": seed,
+        "preset": preset, "steps": steps, "optimizer": optimizer, "lr": lr, "tile": tile, "seed": seed,
     }  # fmt: skip
     return _command(TextureRecipe, fields, recipe, network, arch, common or Common(), out, film, checkpoint)
 

@@ -108,7 +108,7 @@ def paint(
         tuner = (
             AveragedAdam(canvas.parameters, lr, decay=_DECAY, carried=state)
             if optimizer == "adam"
-            else CarriedLBFGS(canvas.parameters, 1.0, carried=state)
+            else CarriedLBFGS(canvas.parameters, lr, carried=state)
         )
         # Thirty pictures with L-BFGS, which forgets them one by one.
         state = {}

@@ -37,6 +37,8 @@ _STRIDED, _FROM_NOISE = 8.0, 4.0
 # L-BFGS does not keep values in [0, 1], and much of its work would be cut off at the end: after 300 evaluations at 256 px the
 # loss was 1168, that of the saved picture 3000. With this weight, on squares of 0 to 255, both are the same.
 _WITHIN = 1e-3
+# The same for losses that are relative, on the mean of squares of 0 to 1.
+_WITHIN_RELATIVE = 10.0
 
 
 def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size) -> list[Tensor]:
@@ -167,8 +169,9 @@ class Studio:
         if not self.recipe.defaults.relative:
             # neural-style-pt: a sum over values of 0 to 255.
             return [(weight * 255 * 3 * pixels, total_variation(1)), (_WITHIN * 255**2 * 3 * pixels, beyond())]
+        within = (_WITHIN_RELATIVE, beyond())
         if not weight:
-            return []
+            return [within]
         if self.recipe.tv_weight is None:
             weight *= self._roughness()
         smooth = total_variation(2)
@@ -176,7 +179,7 @@ class Studio:
             part * float(smooth({PICTURE: style})) for part, style in zip(self.blend, self.shown(size), strict=True)
         )
         # Beside that of the style: what the style itself has costs the same at every size.
-        return [(weight / max(natural, 1e-6), smooth)]
+        return [(weight / max(natural, 1e-6), smooth), within]
 
 
 def _published(normalisation: Normalisation) -> Callable[..., Tensor]:

@@ -24,9 +24,9 @@ _PLAIN = {
 }
 
 # From the first layer to the fifth. crowsonkb/style-transfer-pytorch has 256, 64, 16, 4 and 1 for distances that are not
-# relative; over the energies that vgg16_hed's layers have for photographs these are about 200, 110, 6, 0.3 and 0. Deep layers
-# get more here, for the larger shapes of the style.
-_SHARES = (200.0, 120.0, 16.0, 3.0, 1.0)
+# relative; over the energies that vgg16_hed's layers have for photographs these are about 200, 110, 6, 0.3 and 0. Those
+# after the first get more here, for the larger shapes of the style.
+_SHARES = (200.0, 200.0, 12.0, 1.0, 0.1)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ __all__ = [
 
 # crowsonkb/style-transfer-pytorch: sizes rise by the root of two, from 128.
 _RATIO, _SMALLEST = 2**0.5, 128
-# Each scale costs twice as much a step as the one before, and has less left to do.
-_FEWER, _LEAST = 0.7, 20
+# Steps that every size has at least, if there are so many.
+_LEAST = 20
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ def _extended(picture: Tensor, size: Size) -> Tensor:
     return torch.nn.functional.pad(picture, more, "replicate")
 
 
-def scales_for(size: Size, first: int, *, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
-    """The sizes up to `size`, smallest first and its longer side about `smallest`, and the steps of each."""
+def scales_for(size: Size, first: int, *, fewer: float = 1.0, smallest: float = _SMALLEST) -> tuple[list[Size], list[int]]:
+    """The sizes up to `size`, smallest first and its longer side about `smallest`, and the steps of each, `fewer` by that."""
     sizes = [size]
     while max(sizes[-1]) / _RATIO > smallest * 0.85:
         factor = _RATIO ** -len(sizes)
         sizes.append(even((max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))))
     sizes.reverse()
-    steps = [min(first, max(_LEAST, round(first * _FEWER**i))) for i in range(len(sizes))]
+    steps = [min(first, max(_LEAST, round(first * fewer**i))) for i in range(len(sizes))]
     return sizes, steps
 
 
@@ -213,7 +213,7 @@ def _paint(
     preset = recipe.defaults
     first = preset.steps if recipe.steps is None else recipe.steps
     smallest = smallest_for(recipe, studio.styles, size)
-    sizes, steps = scales_for(size, first, smallest=smallest)
+    sizes, steps = scales_for(size, first, fewer=preset.fewer, smallest=smallest)
     last: list[Scale] = []
 
     def scale_at(at: Size, count: int) -> Scale:
@@ -224,7 +224,7 @@ def _paint(
 
     sketch = resume or Sketch(0, 0, resized(start, sizes[0]).clamp(0, 1), {})
     painted = paint(
-        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, keep=keep,
+        studio.network, sizes, steps, scale_at, sketch, lr=recipe.rate, optimizer=recipe.optimizer, keep=keep,
         keep_every=keep_every, preview_every=preview_every, on_event=on_event,
     )  # fmt: skip
     whole = last[0] if last else studio.scale(size, 0)

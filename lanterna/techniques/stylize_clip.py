@@ -124,7 +124,7 @@ def _painted(
     recipe, size = studio.recipe, studio.size
     assert isinstance(recipe, StylizeClipRecipe)
     preset = recipe.defaults
-    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps)
+    sizes, steps = scales_for(size, preset.steps if recipe.steps is None else recipe.steps, fewer=preset.fewer)
     start, moved = _Start(resized(base, size).clamp(0, 1)), None
     if motion is not None and before is not None:
         # Where the flow can't be trusted, what is warped is a ghost: no size may see any of it.
@@ -149,7 +149,7 @@ def _painted(
 
     sketch = Sketch(0, 0, resized(start.picture, sizes[0]).clamp(0, 1), {})
     painted = paint(
-        studio.network, sizes, steps, scale_at, sketch, lr=recipe.lr, optimizer=preset.optimizer, on_event=on_event
+        studio.network, sizes, steps, scale_at, sketch, lr=recipe.rate, optimizer=recipe.optimizer, on_event=on_event
     )
     return resized(painted.picture, size).clamp(0, 1), last[0] if last else studio.scale(size, 0), painted.stopped
 
