@@ -38,7 +38,7 @@ from lanterna.techniques.stylize import Stylized, run
 
 __all__ = ["again", "stylize", "texture"]
 
-# Steps between two checkpoints: a second or more each, so little is lost. Of L-BFGS they hold up to 34 pictures.
+# Steps between two checkpoints: a second or more each, so little is lost. Of L-BFGS they hold up to 24 pictures.
 _KEEP_EVERY = 10
 
 Numbers = Annotated[str | None, Parameter(help=field_help(StyleRecipe, "style_blend_weights") + ", with commas")]
