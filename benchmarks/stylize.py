@@ -32,8 +32,8 @@ HELD_OUT_STYLE, HELD_OUT_CONTENT = ("relu1_2", "relu2_2", "relu3_2", "relu4_3"),
 # Of the pictures, the border that is held against the rest, in pixels.
 BORDER = 8
 BASELINES = {"gatys": NeuralStyle, "multiscale": Wasserstein}
-# Until the memory of L-BFGS is full: of 100 pairs of pictures, and of 15.
-MEMORY_STEPS = {"gatys": 102, "lanterna gatys": 18, "multiscale": 2, "lanterna multiscale": 2}
+# Until the memory of L-BFGS is full: of 100 pairs of pictures, and of 10.
+MEMORY_STEPS = {"gatys": 102, "lanterna gatys": 12, "multiscale": 2, "lanterna multiscale": 12}
 
 
 # Both baselines have zeros around their maps, in all convolutions or in all but the first, and so match the style's maps with
@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of the processor: for one thread, beside other work"
     )
-    parser.add_argument("--weights", type=float, nargs="*", default=[0.0002, 0.0008, 0.002, 0.006, 0.02])
+    parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.00025, 0.001, 0.003, 0.01])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")

@@ -105,12 +105,10 @@ class CarriedLBFGS(BatchLBFGS):
     rises.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], lr: float, *, history: int = 10, carried: dict[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, *, carried: dict[str, Tensor] | None = None) -> None:
         given = list(parameters)
         self.picture = given[0]
-        super().__init__(given, lr, history, first=_FIRST * self.picture.numel() ** 0.5)
+        super().__init__(given, lr, first=_FIRST * self.picture.numel() ** 0.5)
         if carried:
             self.restore({name: part.to(self.picture.device) for name, part in carried.items()})
 

@@ -166,7 +166,7 @@ class _TraceRoot(torch.autograd.Function):
         product: Tensor = root.T @ matrix.double() @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         roots = values.clamp(min=0).sqrt()
-        floor = float(_LEAST_ROOT * root.square().sum())
+        floor = _LEAST_ROOT * root.square().sum()
         side = root @ vectors
         ctx.save_for_backward((side / roots.clamp(min=floor) @ side.T / 2).to(matrix))
         total: Tensor = roots.sum().to(matrix)

@@ -5,6 +5,7 @@ import torch
 from tiny import make_vgg
 from torch import Tensor, nn
 
+from lanterna import Network, Preprocessing
 from lanterna.networks import convolve
 from lanterna.networks.convolve import LeanConv2d, LeanMaxPool2d, keep_no_maps
 from lanterna.networks.rectify import LeanReLU, lean_relu
@@ -80,6 +81,30 @@ def test_a_map_that_is_read_in_passing_has_no_mask() -> None:
     assert pictures.grad is not None and bool(pictures.grad.any())
     # Of relu1_1, relu1_2 and the pooling; and the map of relu2_1, for its square and for its own gradient.
     assert sum(tensor.dtype == torch.uint8 for tensor in kept) == 3
+
+
+def test_a_map_that_is_changed_after_it_was_read_in_passing() -> None:
+    class Changed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.relu, self.last = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            maps: Tensor = self.relu(self.first(inputs))
+            maps += 1
+            last: Tensor = self.last(maps)
+            return last
+
+    network = Network.wrap(Changed(), preprocessing=Preprocessing(size=(12, 12)))
+    slopes = []
+    for passing in ({}, {"relu": lambda maps: maps.square().mean()}):
+        pictures = torch.linspace(0, 1, 432).view(1, 3, 12, 12).requires_grad_()
+        with network.reading(["relu", "last"], passing) as read:
+            found = read(pictures)
+            value = found["relu"] if passing else found["relu"].square().mean()
+            (slope,) = torch.autograd.grad(value + found["last"].mean(), pictures)
+        slopes.append(slope)
+    torch.testing.assert_close(slopes[0], slopes[1])
 
 
 def test_gradient_that_is_not_a_number_shows() -> None:

@@ -101,9 +101,9 @@ def test_early_layers_weigh_most_however_many_there_are() -> None:
         assert sum(weights) == pytest.approx(1) and weights == sorted(weights, reverse=True) and len(weights) == count
 
 
-@pytest.mark.parametrize("preset", ["multiscale", "gatys"])
-def test_a_run_goes_on_from_its_sketch_with_the_same_bits(preset: str) -> None:
-    made = recipe(size="160", steps=3, tv_weight=0.0, preset=preset)
+@pytest.mark.parametrize("fields", [{}, {"preset": "gatys"}, {"optimizer": "adam"}])
+def test_a_run_goes_on_from_its_sketch_with_the_same_bits(fields: dict[str, object]) -> None:
+    made = recipe(size="160", steps=3, tv_weight=0.0, **fields)
     whole = stylize.run(made, NETWORK)
     kept: list[Sketch] = []
     stylize.run(made, NETWORK, keep=lambda sketch: kept.append(sketch))
@@ -200,6 +200,8 @@ def test_padding_and_pooling_leave_the_network_alone() -> None:
     made = adapted(NETWORK, pooling="avg", padding="circular")
     assert "AvgPool2d" in {layer.kind for layer in made.layers()}
     assert {name: (type(p), getattr(p, "padding_mode", "")) for name, p in NETWORK.module.named_modules()} == before
+    # The weights are the same in memory too.
+    assert all(own is given for own, given in zip(made.module.parameters(), NETWORK.module.parameters(), strict=True))
 
 
 def test_what_is_around_the_maps() -> None:

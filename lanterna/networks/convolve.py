@@ -117,8 +117,9 @@ class _Pool(torch.autograd.Function):
 
 
 def _strips(maps: Tensor) -> list[slice]:
-    """Slices of the rows of `maps` (B, C, H, W), about a chunk each."""
-    rows = max(1, _CHUNK // max(1, maps[:, :, :1].numel()))
+    """Slices of the rows of `maps` (B, C, H, W), about a chunk each; all of them where there is no such cache."""
+    chunk = _CHUNK if maps.device.type == "cpu" else maps.numel()
+    rows = max(1, chunk // max(1, maps[:, :, :1].numel()))
     return [slice(start, min(start + rows, maps.shape[2])) for start in range(0, maps.shape[2], rows)]
 
 

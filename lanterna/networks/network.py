@@ -18,7 +18,7 @@ from lanterna.networks.fold import fold, folded_affine
 from lanterna.networks.layer import Layer
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Probe, probe
-from lanterna.networks.rectify import rectify_in_place
+from lanterna.networks.rectify import ceiling_of, rectify_in_place
 from lanterna.networks.same import lean_same
 from lanterna.wording import counted
 
@@ -177,12 +177,15 @@ class Network:
         """The module as it is run, exact to rounding: normalisations folded, ReLUs in place, no maps kept, channels last.
 
         Convolutions in `unfolded` give their own output, and what layers in `kept` give is not changed after them. What
-        layers in `shown` give is kept for the gradient by whoever reads it.
+        layers in `shown` give is mostly kept for the gradient by whoever reads it.
         """
         found = self._probe
         alone = frozenset(unfolded) & {producer for producer, _ in found.foldable}
         untouched = frozenset(kept) & {producer for producer, _ in found.in_place}
-        key = alone, untouched, frozenset(shown)
+        # A map that is changed later is read as a copy; and what is no rectifier makes no difference.
+        changed = {split_call(key)[0] for key in found.rewritten}
+        rectified = {name for name in set(shown) - changed if ceiling_of(self.module.get_submodule(name)) is not None}
+        key = alone, untouched, frozenset(rectified)
         if key not in self._optimised:
             lighter = rectify_in_place(fold(self.module, found.foldable, alone), found.in_place, untouched, key[2])
             self._optimised[key] = keep_no_maps(lean_same(lighter)).to(memory_format=torch.channels_last)

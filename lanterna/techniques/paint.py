@@ -78,7 +78,7 @@ def paint(
     start: Sketch,
     *,
     lr: float,
-    optimizer: Literal["adam", "lbfgs"] = "adam",
+    optimizer: Literal["adam", "lbfgs"],
     keep: Callable[[Sketch], None] | None = None,
     keep_every: int = 1,
     preview_every: int = 0,
@@ -110,7 +110,7 @@ def paint(
             if optimizer == "adam"
             else CarriedLBFGS(canvas.parameters, lr, carried=state)
         )
-        # Thirty pictures with L-BFGS, which forgets them one by one.
+        # Twenty pictures with L-BFGS, which forgets them one by one.
         state = {}
 
         def listen(
