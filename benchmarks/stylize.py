@@ -296,6 +296,7 @@ def main() -> None:
     )
     parser.add_argument("--weights", type=float, nargs="*", default=[0.0001, 0.00025, 0.001, 0.003, 0.01])
     parser.add_argument("--memory-sizes", type=int, nargs="*", default=[1024])
+    parser.add_argument("--contestants", nargs="*", default=list(MEMORY_STEPS), choices=MEMORY_STEPS, help="of the memory")
     parser.add_argument("--out", type=Path, help="a folder for the pictures")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--memory-of", nargs=3, metavar=("CONTESTANT", "SIZE", "STEPS"), help=argparse.SUPPRESS)
@@ -326,7 +327,9 @@ def main() -> None:
         shares(network)
     if "memory" in options.parts:
         found = {
-            f"{name} {size}": memory(name, size, MEMORY_STEPS[name]) for size in options.memory_sizes for name in MEMORY_STEPS
+            f"{name} {size}": memory(name, size, MEMORY_STEPS[name])
+            for size in options.memory_sizes
+            for name in options.contestants
         }
         print("\n" + "\n".join(f"{name}: {value:.0f} MB" for name, value in found.items()))
         report["memory"] = found
