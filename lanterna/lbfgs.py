@@ -88,7 +88,8 @@ class BatchLBFGS(torch.optim.Optimizer):
     def restore(self, kept: dict[str, Tensor]) -> None:
         """Go on from a snapshot; one without a last place leaves the first step to what its pairs say."""
         count = sum(name.startswith("move") for name in kept)
-        self.pairs = [Pair.of(kept[f"move{index}"], kept[f"change{index}"]) for index in range(count)]
+        newest = range(max(0, count - self._history), count)
+        self.pairs = [Pair.of(kept[f"move{index}"], kept[f"change{index}"]) for index in newest]
         self._last = _Place(*(kept[name] for name in ("at", "gradient", "value", "step"))) if "at" in kept else None
 
     def _next(self, at: Tensor, gradient: Tensor, value: Tensor) -> _Place:

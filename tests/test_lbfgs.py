@@ -99,3 +99,18 @@ def test_a_step_uphill_is_taken_back() -> None:
     for _ in range(60):
         tuner.step(closure)
     assert values[1] > values[0] and values[-1] < 1e-3
+
+
+def test_of_large_pictures_fewer_steps_are_remembered() -> None:
+    picture = torch.ones(1, 3, 1201, 1201, requires_grad=True)
+    tuner = CarriedLBFGS([picture], 1.0)
+
+    def closure() -> Tensor:
+        tuner.zero_grad()
+        values = (torch.linspace(1, 30, 1201) * (picture - 0.3).square()).mean((1, 2, 3)).view(1)
+        values.sum().backward()
+        return values
+
+    for _ in range(6):
+        tuner.step(closure)
+    assert len(tuner.pairs) == 3 == sum(name.startswith("move") for name in tuner.carry((601, 601)))
