@@ -105,7 +105,7 @@ class NeuralStyle:
         return values.detach() / 255
 
 
-# In double precision: beside maps as large as those of vgg16_hed, single leaves a tenth of the loss to rounding.
+# In double precision: beside maps as large as those of vgg16_hed, single leaves much of the loss to rounding.
 def _root(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T

@@ -17,8 +17,8 @@ _BETAS = (0.9, 0.99)
 # A relative loss of a large picture has gradients of 1e-7 a pixel and less: beside the usual 1e-8 they would be slowed down.
 _EPSILON = 1e-15
 
-# Pairs of steps to remember, and of pictures above 1200 x 1200, where each pair takes 35 MB and more. At 256 px four left a
-# fiftieth more of the loss than ten.
+# Pairs of steps to remember, and of pictures above 1200 x 1200, where each pair takes 35 MB and more. At 256 px 4 left a
+# fiftieth more of the loss than 15, and 2 a thirtieth; 8 left no more.
 _HISTORY, _HISTORY_OF_LARGE, _LARGE = 10, 3, 3 * 1200 * 1200
 
 # How far the first step of L-BFGS moves a pixel, in the mean: of torch's, a hundredth of that and less, rounding is left.
