@@ -6,7 +6,7 @@ import torch
 
 from lanterna.events import STOP
 from lanterna.networks import Network
-from lanterna.techniques import invert
+from lanterna.techniques import invert, invert_even
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.invert_even import even_parts
 
@@ -30,6 +30,22 @@ def test_they_are_those_of_the_picture_and_texture_is_not_trusted(vgg16_hed: Net
         assert float((found - colour).abs().mean()) < 0.1
         assert float(parts.trust[..., 8:30, columns].min()) > 0.9
     assert float(parts.trust[..., 48:, :].mean()) < 0.1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (101, 94)])
+@pytest.mark.parametrize(("network_name", "layer"), [("vgg16_hed", "relu3_3"), ("lite0", "bn1"), ("lite0", "blocks.1.0")])
+def test_small_even_pictures_have_all_that_large_ones_have(
+    network_name: str, layer: str, size: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    network = request.getfixturevalue(network_name)
+    picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    reference = network.capture(picture, [layer])[layer]
+    colours = torch.tensor([[0.2, 0.4, 0.9], [1.0, 0.7, 0.1]])[:, :, None, None]
+    small = invert_even._small(network, layer, size)
+    assert small[0] * small[1] < size[0] * size[1]
+    few, all_of_it = (network.capture(colours.expand(-1, -1, *sides), [layer])[layer] for sides in (small, size))
+    apart = (all_of_it - reference).square().sum(1)
+    assert torch.allclose(invert_even._distances(few, reference), invert_even._patches(apart), rtol=1e-3)
 
 
 def test_layers_without_a_map_and_silent_ones_tell_none() -> None:

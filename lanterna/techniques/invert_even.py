@@ -6,6 +6,7 @@ tell the colour of skies, walls and tables.
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +15,13 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from lanterna.networks.network import Network
+from lanterna.networks.probe import Axis
 
 __all__ = ["EvenParts", "even_parts"]
 
-# Levels of each channel that are tried.
-LEVELS = 5
+# Levels of each channel that are tried, between these by how many pixels the even pictures may have together. Half as fine a
+# grid finds other colours: features turn so quickly with the colour that the right one lies between two that are wrong.
+FEWEST, MOST, TOGETHER = 5, 13, 60 * 224**2
 
 # Pixels in one pass: five pictures of 224 px.
 PASS = 5 * 224**2
@@ -36,13 +39,9 @@ LONGEST = 64
 # How far around a position its colour is looked for, in sides of the map: noise alone makes single positions choose others.
 AROUND = 0.25
 
-# How many colours are looked at more closely, those that most of the picture may have, and how much a colour that is twice as
-# far as the nearest still counts there.
-CLOSER, SECOND = 12, 0.1
-
-# The change of a channel by which the slope of the features is measured, and how far it is followed: a little into the next
-# colour's share.
-NUDGE, FURTHEST = 0.5 / (LEVELS - 1), 0.65 / (LEVELS - 1)
+# Between colours it is not the strong features that decide, which all have in common: each direction of the maps is divided
+# by its deviation, those below the root of this share of the largest variance by that.
+FAINT = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,64 +55,96 @@ class EvenParts:
 def even_parts(network: Network, references: dict[str, Tensor], size: tuple[int, int]) -> dict[str, EvenParts]:
     """For each layer of `references`, (1, K, h, w) of a picture of `size`, the colours of the picture's even parts.
 
-    Layers without a map are left out. All layers share the first passes, of 125 colours; then each takes 48 of its own.
+    Layers without a map are left out.
     """
-    maps = {layer: reference for layer, reference in references.items() if reference.ndim == 4}
-    if not maps:
-        return {}
-    palette = torch.tensor(list(itertools.product(torch.linspace(0, 1, LEVELS).tolist(), repeat=network.channels)))
-    tried: dict[str, list[Tensor]] = {layer: [] for layer in maps}
-    for batch in palette.split(max(1, PASS // (size[0] * size[1]))):
-        for layer, features in network.capture(_even_pictures(batch, size), [*maps]).items():
-            tried[layer].append(_patches((features - maps[layer]).square().sum(1)))
-    parts = {}
-    for layer, reference in maps.items():
-        energy = _patches(reference.square().sum(1))[0]
-        chosen = _candidates(torch.cat(tried[layer]), energy)
-        fits = [_fit(network, layer, reference, colour, size) for colour in palette[chosen]]
-        parts[layer] = _parts(torch.stack([fit[0] for fit in fits]), torch.stack([fit[1] for fit in fits]), energy, size)
-    return parts
+    return {
+        layer: _of_layer(network, layer, reference, size) for layer, reference in references.items() if reference.ndim == 4
+    }
 
 
-def _even_pictures(colours: Tensor, size: tuple[int, int]) -> Tensor:
-    return colours[:, :, None, None].expand(-1, -1, *size)
+def _of_layer(network: Network, layer: str, reference: Tensor, size: tuple[int, int]) -> EvenParts:
+    small = _small(network, layer, size)
+    levels = int((TOGETHER / (small[0] * small[1])) ** (1 / network.channels))
+    steps = torch.linspace(0, 1, min(max(levels, FEWEST), MOST)).tolist()
+    palette = torch.tensor(list(itertools.product(steps, repeat=network.channels)))
+    whitening = _whitening(reference)
+    plain, whitened = [], []
+    for batch in palette.split(max(1, PASS // (small[0] * small[1]))):
+        features = network.capture(batch[:, :, None, None].expand(-1, -1, *small), [layer])[layer]
+        plain.append(_distances(features, reference))
+        whitened.append(_distances(_mixed(whitening, features), _mixed(whitening, reference)))
+    distances, energy = torch.cat(plain), _patches(reference.square().sum(1))[0]
+    index = _shared(torch.cat(whitened), _trust(distances.min(0).values, energy)).argmin(0)
+    trust = _trust(distances.gather(0, index[None])[0], energy)[None, None]
+    colours = palette.to(trust)[index].permute(2, 0, 1)[None]
+
+    def enlarged(values: Tensor) -> Tensor:
+        return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+    trusted = enlarged(trust)
+    # Weighed by trust, so that what is not trusted doesn't bleed into its neighbours.
+    return EvenParts(enlarged(colours * trust) / trusted.clamp(min=1e-6), trusted)
+
+
+def _small(network: Network, layer: str, size: tuple[int, int]) -> tuple[int, int]:
+    """The size of an even picture that has all that one of `size` has: each border, and what sees none of them."""
+    axes = network.layer(layer).view
+    if axes is None:
+        return size
+    height, width = (
+        # Shorter by whole strides, so that the far border meets the grid of the layer as it does in the picture.
+        side
+        - max(0, math.floor((side - max(_middle(axis), network.preprocessing.min_size)) / axis.stride) * round(axis.stride))
+        for side, axis in zip(size, axes, strict=True)
+    )
+    return height, width
+
+
+def _middle(axis: Axis) -> float:
+    """The least side where the position in the middle sees no border: padding may be more on one side."""
+    return 2 * max(-axis.first, axis.last + 1) + axis.stride
+
+
+def _whitening(reference: Tensor) -> Tensor:
+    """The matrix (K, K) by which the channels of (1, K, h, w) have no correlation, and variances of at most 1."""
+    rows = reference[0].flatten(1).cpu().double()
+    variances, directions = torch.linalg.eigh(torch.cov(rows, correction=0))
+    floor = (FAINT * variances.max()).clamp(min=torch.finfo(rows.dtype).tiny)
+    matrix: Tensor = (directions * (variances.clamp(min=0) + floor).rsqrt() @ directions.T).to(reference)
+    return matrix
+
+
+def _mixed(matrix: Tensor, maps: Tensor) -> Tensor:
+    mixed: Tensor = torch.einsum("ij,njhw->nihw", matrix, maps)
+    return mixed
+
+
+def _distances(features: Tensor, reference: Tensor) -> Tensor:
+    """Squared distances (N, h', w') of even pictures' maps (N, K, r, c), enlarged in the middle, to (1, K, h, w).
+
+    By patches where the map is large.
+    """
+    height, width = reference.shape[2:]
+    rows, columns = _enlarged(height, features.shape[2]), _enlarged(width, features.shape[3])
+    found = features.new_empty(len(features), height, width)
+    # Where the even pictures are the same, one product of matrices serves all positions.
+    for row, column in itertools.product(rows.unique(), columns.unique()):
+        here = (rows == row)[:, None] & (columns == column)
+        found[:, here] = torch.cdist(features[:, :, row, column], reference[0, :, here].T).square()
+    return _patches(found)
+
+
+def _enlarged(length: int, small: int) -> Tensor:
+    """For each of `length` positions the one of `small` that sees as far to the nearest border, or to none."""
+    positions = torch.arange(length)
+    from_end = length - positions
+    return torch.where(positions < from_end, positions.clamp(max=small // 2), small - from_end.clamp(max=small - small // 2))
 
 
 def _patches(maps: Tensor) -> Tensor:
     """Maps (N, h, w), or their means over patches where they are large."""
     height, width = (min(side, LONGEST) for side in maps.shape[1:])
     return F.adaptive_avg_pool2d(maps, (height, width))
-
-
-def _candidates(distances: Tensor, energy: Tensor) -> Tensor:
-    """The indices of the colours that may be those of most of the picture, by their distances (N, h, w)."""
-    trust = _trust(distances.min(0).values, energy)
-    shared = _shared(distances, trust)
-    likely = SECOND ** (shared / shared.min(0).values.clamp(min=torch.finfo(shared.dtype).tiny) - 1)
-    votes = (likely / likely.sum(0) * trust).flatten(1).sum(1)
-    return votes.topk(min(CLOSER, len(votes))).indices.cpu()
-
-
-def _fit(network: Network, layer: str, reference: Tensor, colour: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The colour (C, h, w) next to `colour` that fits each position best, and the distance that it leaves, (h, w).
-
-    Features change with the colour by nearly straight lines over so small a way, so that it is a matter of least squares.
-    """
-    nudges = torch.diag(torch.where(colour < 0.5, NUDGE, -NUDGE))
-    features = network.capture(_even_pictures(torch.cat([colour[None], colour + nudges]), size), [layer])[layer]
-    slopes = (features[1:] - features[:1]) / nudges.sum(1).view(-1, 1, 1, 1).to(features)
-    missing = reference[0] - features[0]
-    channels = len(colour)
-    gram = _patches(torch.einsum("ikhw,jkhw->ijhw", slopes, slopes).flatten(0, 1)).unflatten(0, (channels, channels))
-    slope = _patches(torch.einsum("ikhw,khw->ihw", slopes, missing))
-    gram, slope = gram.permute(2, 3, 0, 1), slope.permute(1, 2, 0)
-    steady = (1e-3 * gram.diagonal(dim1=-2, dim2=-1).mean(-1)).clamp(min=torch.finfo(gram.dtype).tiny)
-    change = torch.linalg.solve(gram + steady[..., None, None] * torch.eye(channels).to(gram), slope)
-    start = colour.to(change)
-    change = (start + change.clamp(-FURTHEST, FURTHEST)).clamp(0, 1) - start
-    gained = (change * (2 * slope - (gram @ change[..., None])[..., 0])).sum(-1)
-    left = (_patches(missing.square().sum(0)[None])[0] - gained).clamp(min=0)
-    return (start + change).permute(2, 0, 1), left
 
 
 def _trust(distance: Tensor, energy: Tensor) -> Tensor:
@@ -127,17 +158,3 @@ def _shared(distances: Tensor, trust: Tensor) -> Tensor:
     kernel = [1 + 2 * round(side * AROUND) for side in trust.shape]
     blurred: Tensor = gaussian_blur(torch.cat([distances * trust, trust[None]])[None], kernel)[0]
     return blurred[:-1] / blurred[-1:].clamp(min=torch.finfo(trust.dtype).tiny)
-
-
-def _parts(colours: Tensor, distances: Tensor, energy: Tensor, size: tuple[int, int]) -> EvenParts:
-    """Of N colours (N, C, h, w) and their distances (N, h, w) the best."""
-    index = _shared(distances, _trust(distances.min(0).values, energy)).argmin(0)
-    trust = _trust(distances.gather(0, index[None])[0], energy)[None, None]
-    best = colours.gather(0, index.expand(1, colours.shape[1], -1, -1))
-
-    def enlarged(values: Tensor) -> Tensor:
-        return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
-
-    trusted = enlarged(trust)
-    # Weighed by trust, so that what is not trusted doesn't bleed into its neighbours.
-    return EvenParts(enlarged(best * trust) / trusted.clamp(min=1e-6), trusted)
