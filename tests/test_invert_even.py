@@ -4,6 +4,7 @@ import pytest
 import tiny
 import torch
 
+from lanterna import pictures
 from lanterna.events import STOP
 from lanterna.networks import Network
 from lanterna.techniques import invert, invert_even
@@ -30,6 +31,16 @@ def test_they_are_those_of_the_picture_and_texture_is_not_trusted(vgg16_hed: Net
         assert float((found - colour).abs().mean()) < 0.1
         assert float(parts.trust[..., 8:30, columns].min()) > 0.9
     assert float(parts.trust[..., 48:, :].mean()) < 0.1
+
+
+@pytest.mark.parametrize(("name", "farthest"), [("rocket", 0.13), ("coffee", 0.08)])
+def test_even_parts_of_photographs_have_their_colour(name: str, farthest: float, vgg16_hed: Network) -> None:
+    # Five levels a channel and distances as they are find an olive sky, 0.16 away, and a table 0.13 away.
+    photograph = pictures.load(name, size=(96, 96))
+    parts = even_parts(vgg16_hed, vgg16_hed.capture(photograph, ["relu3_3"]), (96, 96))["relu3_3"]
+    assert float(parts.trust.mean()) > 0.03
+    wrong = ((parts.colours - photograph).square().mean(1, keepdim=True) * parts.trust).sum() / parts.trust.sum()
+    assert float(wrong.sqrt()) < farthest
 
 
 @pytest.mark.parametrize("size", [(64, 64), (101, 94)])

@@ -36,8 +36,9 @@ FARTHEST = 7.0
 GREY = (0.3, 0.03)
 
 # First and last weight of the squared distance to the colours of even parts. It has to decide between colours while they are
-# looked for; at the end it would hold back layers that tell the colour better than the colours that were tried.
-EVEN = (20.0, 0.1)
+# looked for, and to hold them to the end: let go of, descent finds others that match as well. The last goes by how much of
+# the picture a layer sees, for layers that see little tell the colour better than the colours that were tried.
+EVEN = (100.0, 10.0)
 
 # Deep layers hardly say what the colour is, so there steps and prior know the colours of photographs: light and dark go
 # together over the channels. Steps are mixed by this power of their covariance, total variation is measured by its inverse.
