@@ -241,7 +241,7 @@ def _objective(task: _Task, layer: str, even: EvenParts | None) -> Objective:
         share = _share(task, layer)
         wanted = wanted - prior_of(recipe.prior, recipe.weight, share, told, blind, task.network.channels)
         if even is not None:
-            wanted = wanted - even_prior(even, recipe.weight, share)
+            wanted = wanted - even_prior(even, recipe.weight, share, blind)
     if recipe.spread:
         wanted = wanted + recipe.spread * spread(recipe.spread_at)
     return wanted

@@ -36,9 +36,10 @@ FARTHEST = 7.0
 GREY = (0.3, 0.03)
 
 # First and last weight of the squared distance to the colours of even parts. It has to decide between colours while they are
-# looked for, and to hold them to the end: let go of, descent finds others that match as well. The last goes by how much of
-# the picture a layer sees, for layers that see little tell the colour better than the colours that were tried.
-EVEN = (100.0, 10.0)
+# looked for, and to hold them to the end: let go of, descent finds others that match as well. Both fall to nothing for what
+# sees the whole picture, where few positions are left to tell; the last goes by how blind to colours a layer is, for one that
+# isn't tells them better than the colours that were tried.
+EVEN = (170.0, 7.5)
 
 # Deep layers hardly say what the colour is, so there steps and prior know the colours of photographs: light and dark go
 # together over the channels. Steps are mixed by this power of their covariance, total variation is measured by its inverse.
@@ -78,7 +79,7 @@ def prior_of(name: PriorName, weight: float, share: float, told: float, blind: f
     return fading(smooth, first, last) + fading(l2(), *grey)
 
 
-def even_prior(parts: EvenParts, weight: float, share: float) -> Objective:
-    """The penalty for other colours in even parts than those found, for a layer that sees `share` of the picture's side."""
-    first, last = EVEN
-    return fading(where(parts.trust, parts.colours), weight * first, weight * last * min(1.0, share) ** 2)
+def even_prior(parts: EvenParts, weight: float, share: float, blind: float) -> Objective:
+    """The penalty for other colours in even parts than those found; the arguments are those of `prior_of`."""
+    first, last = (weight * (1 - share) * part for part in EVEN)
+    return fading(where(parts.trust, parts.colours), first, last * blind)
