@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from lanterna.objectives import PICTURE, PROGRESS
-from lanterna.techniques.invert_prior import PriorName, blindness, prior_of
+from lanterna.techniques.invert_even import EvenParts
+from lanterna.techniques.invert_prior import PriorName, blindness, even_prior, prior_of
 
 CHECKS = ((torch.arange(16)[:, None] + torch.arange(16)) % 2 - 0.5).expand(1, 1, 16, 16)
 GREY_CHECKS = 0.5 + 0.2 * CHECKS.expand(1, 3, 16, 16)
@@ -48,3 +49,15 @@ def test_layers_with_many_numbers_end_with_less_and_those_with_few_begin_with_le
     )
     assert begun[0.1] < 0.5 * begun[1.0] == pytest.approx(0.5 * begun[10.0])
     assert ended[0.1] < 0.5 * ended[1.0] and ended[10.0] < 0.5 * ended[1.0]
+
+
+def test_even_parts_hold_what_neither_tells_colours_nor_sees_the_whole() -> None:
+    parts = EvenParts(torch.zeros_like(GREY_CHECKS), torch.ones_like(CHECKS))
+
+    def held(sees: int, progress: float) -> float:
+        prior = even_prior(parts, 1.0, sees / 96, blindness((sees, sees)))
+        return float(prior({PICTURE: GREY_CHECKS, PROGRESS: torch.tensor(progress)}))
+
+    for progress in (0.0, 1.0):
+        assert held(14, progress) < 0.3 * held(40, progress) and held(92, progress) < 0.3 * held(40, progress)
+    assert held(40, 1.0) < 0.1 * held(40, 0.0)
