@@ -38,8 +38,9 @@ GREY = (0.3, 0.03)
 # First and last weight of the squared distance to the colours of even parts. It has to decide between colours while they are
 # looked for, and to hold them to the end: let go of, descent finds others that match as well. Both fall to nothing for what
 # sees the whole picture, where few positions are left to tell, and for what sees so little that it tells colours better than
-# those that were tried; the first is there in full from a receptive field of EVEN_FAR pixels on.
-EVEN, EVEN_FAR = (170.0, 7.5), 40
+# those that were tried; the first is there in full from a receptive field of EVEN_FAR pixels on. From FAR pixels on the
+# colours found are poor, as a field of that size is hardly ever even, and may only give a direction to the first steps.
+EVEN, EVEN_FAR, EVEN_DEEP = (170.0, 7.5), 40, (20.0, 0.1)
 
 # Deep layers hardly say what the colour is, so there steps and prior know the colours of photographs: light and dark go
 # together over the channels. Steps are mixed by this power of their covariance, total variation is measured by its inverse.
@@ -81,5 +82,9 @@ def prior_of(name: PriorName, weight: float, share: float, told: float, blind: f
 
 def even_prior(parts: EvenParts, weight: float, share: float, blind: float) -> Objective:
     """The penalty for other colours in even parts than those found; the arguments are those of `prior_of`."""
-    first, last = (weight * (1 - share) * part for part in EVEN)
-    return fading(where(parts.trust, parts.colours), first * min(1.0, blind * (FAR / EVEN_FAR) ** 2), last * blind)
+    if blind < 1:
+        first, last = ((1 - share) * part for part in EVEN)
+        first, last = first * min(1.0, blind * (FAR / EVEN_FAR) ** 2), last * blind
+    else:
+        first, last = EVEN_DEEP[0], EVEN_DEEP[1] * share**2
+    return fading(where(parts.trust, parts.colours), weight * first, weight * last)
