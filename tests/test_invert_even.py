@@ -56,7 +56,7 @@ def test_small_even_pictures_have_all_that_large_ones_have(
     assert small[0] * small[1] < size[0] * size[1]
     few, all_of_it = (network.capture(colours.expand(-1, -1, *sides), [layer])[layer] for sides in (small, size))
     apart = (all_of_it - reference).square().sum(1)
-    assert torch.allclose(invert_even._distances(few, reference), invert_even._patches(apart), rtol=1e-3)
+    assert torch.allclose(invert_even._distances(few, reference), invert_even.in_patches(apart), rtol=1e-3)
 
 
 def test_layers_without_a_map_and_silent_ones_tell_none() -> None:

@@ -31,6 +31,7 @@ from lanterna.pictures.colour import luminance, natural_colours
 from lanterna.recipe import Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.invert_even import EvenParts, even_parts
+from lanterna.techniques.invert_even_deep import deep_even_parts
 from lanterna.techniques.invert_prior import COLOURS, PriorName, blindness, even_prior, prior_of
 from lanterna.techniques.likeness import (
     SSIM_WINDOW,
@@ -221,7 +222,11 @@ def _even(task: _Task) -> dict[str, EvenParts]:
         return {}
     # What sees beyond the edges sees no even part.
     within = {layer: reference for layer, reference in task.references.items() if _share(task, layer) < 1}
-    return even_parts(task.network, within, task.size)
+    deep = {layer for layer in within if blindness(task.network.layer(layer).receptive_field) == 1}
+    shallow = {layer: reference for layer, reference in within.items() if layer not in deep}
+    return even_parts(task.network, shallow, task.size) | deep_even_parts(
+        task.network, {layer: within[layer] for layer in within if layer in deep}, task.size
+    )
 
 
 def _share(task: _Task, layer: str) -> float:

@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from lanterna.networks.network import Network
 from lanterna.networks.probe import Axis
 
-__all__ = ["EvenParts", "even_parts"]
+__all__ = ["EvenParts", "around", "enlarged", "even_parts", "in_patches", "trust_in"]
 
 # Levels of each channel that are tried, between these by how many pixels the even pictures may have together. Half as fine a
 # grid finds other colours: features turn so quickly with the colour that the right one lies between two that are wrong.
@@ -73,17 +73,20 @@ def _of_layer(network: Network, layer: str, reference: Tensor, size: tuple[int, 
         features = network.capture(batch[:, :, None, None].expand(-1, -1, *small), [layer])[layer]
         plain.append(_distances(features, reference))
         whitened.append(_distances(_mixed(whitening, features), _mixed(whitening, reference)))
-    distances, energy = torch.cat(plain), _patches(reference.square().sum(1))[0]
-    index = _shared(torch.cat(whitened), _trust(distances.min(0).values, energy)).argmin(0)
-    trust = _trust(distances.gather(0, index[None])[0], energy)[None, None]
+    distances, energy = torch.cat(plain), in_patches(reference.square().sum(1))[0]
+    index = around(torch.cat(whitened), trust_in(distances.min(0).values, energy)).argmin(0)
+    trust = trust_in(distances.gather(0, index[None])[0], energy)[None, None]
     colours = palette.to(trust)[index].permute(2, 0, 1)[None]
+    return enlarged(colours, trust, size)
 
-    def enlarged(values: Tensor) -> Tensor:
-        return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
-    trusted = enlarged(trust)
+def enlarged(colours: Tensor, trust: Tensor, size: tuple[int, int]) -> EvenParts:
+    """The colours (1, C, h, w) and their trust (1, 1, h, w) at the size of the picture."""
+    large, trusted = (
+        F.interpolate(values, size=size, mode="bilinear", align_corners=False) for values in (colours * trust, trust)
+    )
     # Weighed by trust, so that what is not trusted doesn't bleed into its neighbours.
-    return EvenParts(enlarged(colours * trust) / trusted.clamp(min=1e-6), trusted)
+    return EvenParts(large / trusted.clamp(min=1e-6), trusted)
 
 
 def _small(network: Network, layer: str, size: tuple[int, int]) -> tuple[int, int]:
@@ -131,7 +134,7 @@ def _distances(features: Tensor, reference: Tensor) -> Tensor:
     for row, column in itertools.product(rows.unique(), columns.unique()):
         here = (rows == row)[:, None] & (columns == column)
         found[:, here] = torch.cdist(features[:, :, row, column], reference[0, :, here].T).square()
-    return _patches(found)
+    return in_patches(found)
 
 
 def _enlarged(length: int, small: int) -> Tensor:
@@ -141,19 +144,20 @@ def _enlarged(length: int, small: int) -> Tensor:
     return torch.where(positions < from_end, positions.clamp(max=small // 2), small - from_end.clamp(max=small - small // 2))
 
 
-def _patches(maps: Tensor) -> Tensor:
+def in_patches(maps: Tensor) -> Tensor:
     """Maps (N, h, w), or their means over patches where they are large."""
     height, width = (min(side, LONGEST) for side in maps.shape[1:])
     return F.adaptive_avg_pool2d(maps, (height, width))
 
 
-def _trust(distance: Tensor, energy: Tensor) -> Tensor:
+def trust_in(distance: Tensor, energy: Tensor) -> Tensor:
+    """How far, in [0, 1], a relative distance lets a colour be believed; silent positions tell nothing."""
     heard = energy > SILENT * energy.mean()
     relative = distance / energy.where(heard, torch.ones_like(energy))
     return torch.exp(-((relative / UNLIKE) ** 2)) * heard
 
 
-def _shared(distances: Tensor, trust: Tensor) -> Tensor:
+def around(distances: Tensor, trust: Tensor) -> Tensor:
     """The distances (N, h, w) each as the mean around it of what is trusted: an even part has one colour."""
     kernel = [1 + 2 * round(side * AROUND) for side in trust.shape]
     blurred: Tensor = gaussian_blur(torch.cat([distances * trust, trust[None]])[None], kernel)[0]
