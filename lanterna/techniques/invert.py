@@ -222,11 +222,9 @@ def _even(task: _Task) -> dict[str, EvenParts]:
         return {}
     # What sees beyond the edges sees no even part.
     within = {layer: reference for layer, reference in task.references.items() if _share(task, layer) < 1}
-    deep = {layer for layer in within if blindness(task.network.layer(layer).receptive_field) == 1}
-    shallow = {layer: reference for layer, reference in within.items() if layer not in deep}
-    return even_parts(task.network, shallow, task.size) | deep_even_parts(
-        task.network, {layer: within[layer] for layer in within if layer in deep}, task.size
-    )
+    deep = {layer: within[layer] for layer in within if blindness(task.network.layer(layer).receptive_field) == 1}
+    shallow = {layer: within[layer] for layer in within if layer not in deep}
+    return even_parts(task.network, shallow, task.size) | deep_even_parts(task.network, deep, task.size)
 
 
 def _share(task: _Task, layer: str) -> float:

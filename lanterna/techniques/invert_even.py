@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from lanterna.networks.network import Network
 from lanterna.networks.probe import Axis
 
-__all__ = ["EvenParts", "around", "enlarged", "even_parts", "in_patches", "trust_in"]
+__all__ = ["PASS", "EvenParts", "around", "enlarged", "even_parts", "in_patches", "trust_in"]
 
 # Levels of each channel that are tried, between these by how many pixels the even pictures may have together. Half as fine a
 # grid finds other colours: features turn so quickly with the colour that the right one lies between two that are wrong.

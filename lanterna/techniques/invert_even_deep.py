@@ -11,15 +11,12 @@ import torch
 from torch import Tensor
 
 from lanterna.networks.network import Network
-from lanterna.techniques.invert_even import EvenParts, around, enlarged, in_patches, trust_in
+from lanterna.techniques.invert_even import PASS, EvenParts, around, enlarged, in_patches, trust_in
 
 __all__ = ["deep_even_parts"]
 
 # Levels of each channel that are tried.
 LEVELS = 5
-
-# Pixels in one pass: five pictures of 224 px.
-PASS = 5 * 224**2
 
 # How many colours are looked at more closely, those that most of the picture may have, and how much a colour that is twice as
 # far as the nearest still counts there.
