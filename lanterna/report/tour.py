@@ -19,7 +19,7 @@ from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.learnt import neighbour_correlation
 from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.report import kept
 from lanterna.report.chapter import Chapter, ChapterKind, Context
 from lanterna.report.chapters import CHAPTERS
@@ -42,7 +42,7 @@ class TourRecipe(Recipe):
 
     technique: Literal["tour"] = "tour"
     schema_version: Literal[1] = 1
-    picture: Annotated[str, Field(description="a file, or the name of a sample picture")] = "chelsea"
+    picture: Annotated[str, Names("picture"), Field(description="a file, or the name of a sample picture")] = "chelsea"
     pictures: Annotated[str | None, Field(description="a folder to look for patterns in; by default the samples")] = None
     chapters: Annotated[tuple[str, ...], Field(description="the chapters to make, by name; all by default")] = ()
     depths: Annotated[int, Field(ge=1, le=24, description="layers to visualise")] = 6
@@ -53,10 +53,6 @@ class TourRecipe(Recipe):
         int | None,
         Field(ge=16, description="side of the layers' pictures, at most the network's own; by default what a pass allows"),
     ] = None
-
-    def inputs(self) -> tuple[str, ...]:
-        """The reader's picture."""
-        return (self.picture,)
 
     @property
     def hurried(self) -> bool:

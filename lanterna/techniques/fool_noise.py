@@ -25,7 +25,7 @@ from lanterna.jitter import Jitter
 from lanterna.networks.network import LOGITS, Network
 from lanterna.networks.untrained import untrained
 from lanterna.objectives import Objective
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.fool import second_network
 
 __all__ = ["Encoding", "FoolNoiseRecipe", "FoolingPictures", "run"]
@@ -55,7 +55,11 @@ class FoolNoiseRecipe(Recipe):
     steps: Annotated[int, Field(ge=1, le=100_000, description="steps of ascent for a class at most")] = 384
     batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time")] = 8
     control: Annotated[bool, Field(description="make some for an untrained network as well")] = True
-    second: Annotated[str | None, Field(description="a second network that is shown the same pictures, or none")] = None
+    second: Annotated[
+        str | None,
+        Names("network", ("none",)),
+        Field(description="a second network that is shown the same pictures, or none"),
+    ] = None
 
 
 @dataclass(frozen=True, eq=False)
