@@ -6,10 +6,12 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 __all__ = [
+    "check_regular",
     "new_folder",
     "open_regular",
     "read_regular",
@@ -29,7 +31,7 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """The file at `path`, open for reading. Raises OSError at once for a pipe, a device, a socket or a folder.
 
     Opening a pipe waits for somebody who writes, and a device may never end.
@@ -44,6 +46,11 @@ def open_regular(path: Path) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Raise OSError where `path` is no regular file, for a library that opens it itself."""
+    _refuse_special(path.stat().st_mode, path)
 
 
 def _refuse_special(mode: int, path: Path) -> None:

@@ -113,7 +113,7 @@ def classify(
         raise InputError("no picture was given; give a file, or a sample such as chelsea")
     if top < 1:
         raise InputError(f"--top {top} is too few; give 1 or more")
-    loaded = [pictures.load(path) for path in picture]
+    loaded = [pictures.load(path, reduced=True) for path in picture]
     net = load_network(network, common, arch)
     found = [net.classify(pixels, top)[0] for pixels in loaded]
     if common.json:

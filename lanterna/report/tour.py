@@ -107,7 +107,7 @@ def tour(
     if recipe.pictures is not None:
         data_sets.load(f"folder:{recipe.pictures}")
     page = check_folder(out) / "index.html"
-    picture = pictures_io.load(recipe.picture)
+    picture = pictures_io.load(recipe.picture, reduced=True)
     predictions = tuple(network.classify(picture, 5)[0]) if classifies(network) else ()
     side = _side(recipe, network)
     small = pictures_io.load(recipe.picture, size=(side, side))

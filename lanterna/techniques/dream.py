@@ -325,7 +325,7 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
         # In colours that the network does not see the noise would stay as it is.
         return noise[:, :1].expand(-1, 3, -1, -1).contiguous() if network.channels == 1 else noise
     if recipe.size is None:
-        return pictures_io.load(recipe.picture)
+        return pictures_io.load(recipe.picture, reduced=not recipe.native)
     size = parse_size(recipe.size, network)
     return pictures_io.load(recipe.picture, size=size if "x" in recipe.size else size[0])
 

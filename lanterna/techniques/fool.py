@@ -176,7 +176,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     mislead (`attacks.check`).
     """
     _check(recipe, network)
-    given = pictures_io.load(recipe.picture)
+    given = pictures_io.load(recipe.picture, reduced=True)
     target = None if recipe.target is None else network.class_index(recipe.target)
     second = second_network(recipe.second, network)
     fitted = network.preprocessing.fit(given)

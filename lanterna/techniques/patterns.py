@@ -35,6 +35,8 @@ __all__ = ["FEW", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "
 # With fewer pictures than this, crops of them count as data.
 FEW = 64
 _MADE_AT_ONCE = 12
+# Pictures that can't be read, each told with its reason.
+_REASONS = 8
 _SIDE = 160
 _STEP = 3.0  # what a step of ascent takes, in passes of a picture
 
@@ -83,10 +85,10 @@ def open_data(recipe: PatternsRecipe) -> Dataset:
     if recipe.crops or (recipe.crops is None and len(dataset) < FEW):
         dataset = Crops(dataset)
         if not len(dataset):
-            first = next(iter(dataset.unreadable.values()))
-            raise InputError(
-                f"no picture of {recipe.data} can be read ({counted(len(dataset.unreadable), 'picture')}); the first: {first}"
-            )
+            reasons = list(dataset.unreadable.values())
+            more = [f"and {len(reasons) - _REASONS:,} more"] if len(reasons) > _REASONS else []
+            lines = "\n".join([*reasons[:_REASONS], *more])
+            raise InputError(f"no picture of {recipe.data} can be read ({counted(len(reasons), 'picture')}):\n{lines}")
     return dataset
 
 

@@ -155,7 +155,7 @@ def _masks(recipe: StylizeRecipe, size: Size) -> list[Tensor]:
         raise InputError(f"{len(recipe.masks)} masks for {len(recipe.styles)} styles; give one for each style, or none")
     masks = []
     for name in recipe.masks:
-        mask = pictures_io.load(name)
+        mask = pictures_io.load(name, reduced=True)
         own, wanted = mask.shape[2] / mask.shape[3], size[0] / size[1]
         # A pixel of rounding is no other shape.
         if abs(own / wanted - 1) > 0.02:
@@ -281,11 +281,11 @@ def check_weights(studio: Studio) -> None:
 
 def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
     """What paints the content, what it is painted on, and the size that was asked for."""
-    content = pictures_io.load(recipe.content)
+    content = pictures_io.load(recipe.content, reduced=True)
     asked = parse_sides(recipe.size, content.shape[2] / content.shape[3])
     size = even(asked)
     content = _extended(pictures_io.load(recipe.content, size=asked), size)
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     blend, masks = blend_of(recipe), _masks(recipe, asked)
     given = None
     if recipe.init not in ("content", "noise", "style"):
@@ -319,7 +319,7 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
 
 def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
     """What makes more of the texture, the noise that it starts from, and the size that was asked for."""
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     asked = parse_sides(recipe.size, 1.0)
     size = even(asked)
     blend = blend_of(recipe)

@@ -158,7 +158,7 @@ def _studio(recipe: StylizeClipRecipe, network: Network, clip: Clip, size: Size)
     """What makes the losses of every frame. Raises InputError."""
     if recipe.masks:
         raise InputError("--mask stays where it is while the clip moves, so it does not go with a clip; leave it out")
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     blend, layers = blend_of(recipe), prepare(recipe, network, styles, size)
     first = next(clip.frames(size))
     if recipe.color == "content":

@@ -68,13 +68,15 @@ def sees_little(layer: Layer) -> bool:
 def parse_wishes(texts: Sequence[str], network: Network) -> list[Wish]:
     """Wishes out of `LAYER`, `LAYER:UNIT`, each with `=WEIGHT` or without. Raises InputError and UnknownNameError."""
     wishes = []
+    layers = {layer.name for layer in network.layers()}
     for text in texts or default_layers(network):
-        name, equals, number = text.rpartition("=") if "=" in text else (text, "", "1")
+        # The name of a layer may itself have = or : in it.
+        name, equals, number = text.rpartition("=") if "=" in text and text not in layers else (text, "", "1")
         if equals and not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", number):
             raise InputError(f"--layer {text!r}: {number!r} is not a weight; give a number, such as {name}=0.5")
         if float(number) == 0:
             raise InputError(f"--layer {text!r} has the weight 0, which asks for nothing; leave it out")
-        if ":" in name:
+        if ":" in name and name not in layers:
             units = parse_units((name,), network)
             if len(units) > 1 or units[0].position is not None:
                 raise InputError(f"--layer {text!r} is not one channel; give LAYER or LAYER:UNIT, and --layer once for each")
