@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("progress", "recipe"),
     ("networks",),
     ("provenance", "data"),
-    ("outside",),
+    ("outside", "bounds"),
     # The loop and its nouns.
     ("canvas", "objectives", "priors", "jitter", "ascent", "lbfgs", "averaged", "normalized", "moments", "histograms",
      "summaries", "tiles", "cppn", "warmed", "momentum", "motion"),

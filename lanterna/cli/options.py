@@ -1,5 +1,6 @@
 """Flags that several commands share, and how a failure becomes one line and an exit code."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from lanterna.wording import shortened
 
 __all__ = ["Arch", "Common", "FromFile", "field_help", "load_network", "make_recipe", "readable"]
 
+# More for each core than this only wait for each other.
+_MOST_THREADS = 16
+
 Arch = Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")]
 
 
@@ -38,6 +42,9 @@ class Common:
         if self.threads is not None:
             if self.threads < 1:
                 raise InputError(f"--threads {self.threads} is too few; give 1 or more")
+            most = _MOST_THREADS * (os.cpu_count() or 1)
+            if self.threads > most:
+                raise InputError(f"--threads {self.threads} is too many; at most {most} on this machine")
             torch.set_num_threads(self.threads)
 
     def apply_on_cpu(self, command: str) -> None:

@@ -66,7 +66,9 @@ def load(spec: str, *, arch: str | None = None) -> Network:
         return hubs.from_hugging_face(rest, spec)
     if arch is None:
         raise InputError(f"{spec!r} needs an architecture: arch='torchvision:resnet18' (or `--arch torchvision:resnet18`)")
-    return hubs.from_file(Path(rest).expanduser(), arch, spec)
+    from lanterna.networks.own_weights import from_file
+
+    return from_file(Path(rest).expanduser(), arch, spec)
 
 
 def needs_download(spec: str) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.ascent import ascend
+from lanterna.bounds import check_reach
 from lanterna.canvas import PictureCanvas
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
@@ -321,6 +322,7 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
         raise InputError(f"{network.name} takes {network.channels} channels; dreams are of pictures with 1 or 3")
     if recipe.picture == "noise":
         size = parse_size(recipe.size, network)
+        check_reach(network, size, tiled=True)
         noise = _noise(size, torch.Generator().manual_seed(recipe.seed))
         # In colours that the network does not see the noise would stay as it is.
         return noise[:, :1].expand(-1, 3, -1, -1).contiguous() if network.channels == 1 else noise
@@ -346,6 +348,7 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
     picture = start_picture(recipe, network)
     dreamer = Dreamer.prepare(recipe, network, picture)
     sizes = dreamer.sizes((picture.shape[2], picture.shape[3]))
+    check_reach(network, sizes[-1], steps=recipe.steps * len(sizes), tiled=True)
     total = recipe.steps * len(sizes)
 
     def listen(before: int, event: Event) -> Literal["stop"] | None:

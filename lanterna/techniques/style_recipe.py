@@ -123,7 +123,9 @@ class PaintRecipe(StyleRecipe):
         str, Names("picture"), Field(description="what to paint again: a picture's file, a sample's name, or a clip")
     ]
     masks: Annotated[
-        tuple[str, ...], Names("picture"), Field(description="where each style goes: one grey picture for each style")
+        tuple[str, ...],
+        Names("picture"),
+        Field(max_length=16, description="where each style goes: one grey picture for each style"),
     ] = ()
     content_weight: Annotated[float | None, Field(ge=0, description="weight of the content; by default the preset's")] = None
     content_loss: Annotated[ContentLoss, Field(description="what of the content is kept")] = "features"
@@ -160,7 +162,7 @@ class StylizeClipRecipe(PaintRecipe):
     warm_start: Annotated[
         bool, Field(description="each frame starts as the one before it, moved; otherwise as the first one does")
     ] = True
-    frames: Annotated[int | None, Field(ge=2, description="at most this many frames, from the first on")] = None
+    frames: Annotated[int | None, Field(ge=2, le=100_000, description="at most this many frames, from the first on")] = None
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of the clip, a file or a folder of frames, and of the pictures."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.averaged import resized
+from lanterna.bounds import check_reach
 from lanterna.errors import InputError
 from lanterna.events import Event, Listener, Preview
 from lanterna.networks.adapt import Padding, adapted
@@ -284,6 +285,7 @@ def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor, 
     content = pictures_io.load(recipe.content, reduced=True)
     asked = parse_sides(recipe.size, content.shape[2] / content.shape[3])
     size = even(asked)
+    check_reach(network, size, steps=recipe.steps or 0, tiled=True)
     content = _extended(pictures_io.load(recipe.content, size=asked), size)
     styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     blend, masks = blend_of(recipe), _masks(recipe, asked)
@@ -322,6 +324,7 @@ def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, S
     styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     asked = parse_sides(recipe.size, 1.0)
     size = even(asked)
+    check_reach(network, size, steps=recipe.steps or 0, tiled=True)
     blend = blend_of(recipe)
     layers = prepare(recipe, network, styles, size)
     padding: Padding = "circular" if recipe.tileable else "replicate"

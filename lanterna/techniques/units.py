@@ -75,11 +75,13 @@ def parse_units(texts: tuple[str, ...], network: Network) -> list[Unit]:
             continue
         number, at, place = rest.partition("@")
         position = _position(place, text, layer.shape) if at else None
+        if len(units) > _MOST:
+            break
         for index in _channels(number, layer_name, layer.channels):
             title = network.label(index) if layer_name == LOGITS else f"{layer_name}:{index}{at}{place}"
             units.append(Unit(layer_name, index, position, title))
     if len(units) > _MOST:
-        raise InputError(f"{len(units)} units are too many for one run; at most {_MOST}, so give a range such as 0-31")
+        raise InputError(f"{_MOST + 1} units or more are too many for one run; at most {_MOST}, so give a range such as 0-31")
     return units
 
 

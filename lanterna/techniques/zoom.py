@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
+from lanterna.bounds import check_reach
 from lanterna.events import STOP, Done, Event, Listener, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
@@ -100,6 +101,8 @@ def run(
     resumed, stopped = len(frames), False
     picture = first if not frames else pictures_io.load(frames[-1])
     octaves = len(dreamer.sizes((first.shape[2], first.shape[3])))
+    size = (int(first.shape[2]), int(first.shape[3]))
+    check_reach(network, size, steps=(recipe.zoom - resumed) * octaves * recipe.steps, tiled=True)
     total = (recipe.zoom - resumed) * octaves * recipe.steps
     if on_event is not None:
         stopped = on_event(Started(total, 1)) == STOP
