@@ -1,17 +1,24 @@
 """Files: read only where they are regular and no larger than expected, written whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from lanterna.errors import LanternaError
+
 __all__ = [
     "check_regular",
+    "claimed",
     "new_folder",
     "open_regular",
     "read_regular",
@@ -82,6 +89,30 @@ def try_folder(folder: Path) -> None:
     probe = temporary_name(folder)
     probe.touch(exist_ok=False)
     probe.unlink()
+
+
+@contextlib.contextmanager
+def claimed(target: Path) -> Iterator[None]:
+    """`target`, a file or folder, for this process alone while the block runs. Raises LanternaError where another has it."""
+    # The lock is not beside the target, whose folder may not be there yet, or may be shown to people.
+    name = hashlib.sha256(os.fsencode(target.expanduser().resolve())).hexdigest()[:32]
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    lock = FileLock(Path(tempfile.gettempdir(), f"lanterna-{user}-{name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LanternaError(f"another run is writing to {target}; wait for it, or give another --out") from error
+    except OSError:
+        # Nowhere to keep a lock: as without one, the last to finish wins.
+        yield
+        return
+    try:
+        yield
+    finally:
+        # While it is held: who opens it later makes a new one.
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def remove_temporary(folder: Path) -> None:

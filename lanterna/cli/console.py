@@ -12,11 +12,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from lanterna.events import STOP, Done, Entered, Event, Listener, Started, Stepped
+from lanterna.wording import visible
 
 __all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "watching"]
 
-results = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console on which a stranger's name is text: control characters, which could move the cursor, are spelled out."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+results = _Console(highlight=False, soft_wrap=True)
+errors = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
