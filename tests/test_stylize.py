@@ -16,6 +16,7 @@ from lanterna.networks.adapt import adapted
 from lanterna.objectives import PICTURE
 from lanterna.pictures.colour import luminance, match_colours, with_colours_of
 from lanterna.techniques import style_distance, stylize
+from lanterna.techniques.masks import feathered, load_mask
 from lanterna.techniques.paint import Sketch, settling
 from lanterna.techniques.studio import Studio
 from lanterna.techniques.style_layers import StyleLayers, default_layers, style_weights
@@ -154,6 +155,38 @@ def test_masks_put_each_style_in_its_place(tmp_path: Path) -> None:
     picture = stylize.run(made, NETWORK).picture[0]
     redness = (picture[0] - picture[2]).mean(0)
     assert float(redness[:20].mean()) > float(redness[28:].mean()) + 0.1
+
+
+def test_what_no_mask_covers_stays_the_photograph_with_a_soft_edge(tmp_path: Path) -> None:
+    left = torch.zeros(1, 3, 32, 48)
+    left[..., :24] = 1
+    pictures.save(left, tmp_path / "left.png")
+    made = recipe(masks=(str(tmp_path / "left.png"),), steps=20, size="64x96", init="noise")
+    result = stylize.run(made, NETWORK)
+    change = (result.picture - pictures.load("chelsea", size=(64, 96))).abs().mean((0, 1, 2))
+    assert float(change[53:].max()) <= 0.5 / 255 + 1e-6, "beyond the feather it is the photograph, bit for bit"
+    assert float(change[:40].mean()) > 0.05
+    soft = feathered(load_mask(str(tmp_path / "left.png"), (64, 96)))[0, 0, 0]
+    assert bool((soft.diff() <= 0).all()) and 0 < float(soft[24]) < 0.5 < float(soft[23]) < 1
+
+
+def test_masks_that_cover_all_leave_no_photograph(tmp_path: Path) -> None:
+    pictures.save(torch.ones(1, 3, 32, 48), tmp_path / "white.png")
+    whole, masked = (
+        stylize.run(recipe(masks=masks, steps=3), NETWORK).picture for masks in ((), (str(tmp_path / "white.png"),))
+    )
+    assert float((whole - masked).abs().mean()) < 2e-3
+
+
+@pytest.mark.parametrize("command", ["stylize chelsea coffee --network {} --mask gravel", "dream {} chelsea --mask gravel"])
+def test_a_mask_of_another_shape_is_refused_before_the_network_is_loaded(
+    lanterna: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for module in ("stylize", "dream"):
+        monkeypatch.setattr(f"lanterna.cli.{module}.load_network", lambda *_: pytest.fail("loaded the network"))
+    result = lanterna(*command.format("python:tiny:make_vgg").split())
+    assert result.code == 2 and "the mask 'gravel' is 512x512, another shape than the" in result.err
+    assert list(folder.iterdir()) == []
 
 
 def test_blend_weights_lie_between_the_styles() -> None:

@@ -15,7 +15,7 @@ from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques import zoom as zooming
-from lanterna.techniques.dream import Dream, DreamRecipe, run
+from lanterna.techniques.dream import Dream, DreamRecipe, check_mask, run
 from lanterna.techniques.frames import frames_folder, remove_frames
 from lanterna.techniques.zoom import ZoomRecipe
 
@@ -81,12 +81,14 @@ def dream(
             raise InputError(f"--out {target} is a film; give --zoom FRAMES as well, or a .png")
         chosen = make_recipe(DreamRecipe, recipe, fields)
         pictures.check_writable(target)
+        check_mask(chosen)
         return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
     fps = _FPS if fps is None else fps
     if not 1 <= fps <= 100:
         raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
     film = make_recipe(ZoomRecipe, recipe, {**fields, "zoom": zoom, **moving})
     target = check_film(out or Path("dream.mp4"))
+    check_mask(film)
     return _film(film, load_network(network, common, arch), common, target, {"arch": arch, "fps": fps}, keep_frames)
 
 

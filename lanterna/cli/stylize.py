@@ -34,7 +34,7 @@ from lanterna.techniques.style_recipe import (
     StylizeRecipe,
     TextureRecipe,
 )
-from lanterna.techniques.stylize import Stylized, run
+from lanterna.techniques.stylize import Stylized, check_masks, run
 
 __all__ = ["again", "stylize", "texture"]
 
@@ -194,6 +194,8 @@ def _command(
     pictures.check_writable(out)
     if film is not None:
         check_film(film, KINDS)
+    if isinstance(chosen, StylizeRecipe):
+        check_masks(chosen)
     net = load_network(network, common, arch)
     return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
 

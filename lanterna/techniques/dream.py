@@ -26,6 +26,7 @@ from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Recipe
+from lanterna.techniques.masks import load_mask
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
@@ -153,11 +154,7 @@ class Dreamer:
             raise InputError("--guide goes with whole layers; leave out the unit, or the guide")
         mask = None
         if recipe.mask is not None:
-            mask = pictures_io.load(recipe.mask, size=size).mean(1, keepdim=True)
-            if float(mask.max()) == 0:
-                raise InputError(
-                    f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream"
-                )
+            mask = load_mask(recipe.mask, size, whose="picture")
         if recipe.tile is not None:
             Tiles(reach, recipe.shift, recipe.tile)
         if recipe.untrained:
@@ -233,7 +230,7 @@ class Dreamer:
         assert detail is not None, "there is at least one octave"
         detail = resize(detail, size).to(picture.device)
         if self.mask is not None:
-            detail.mul_(self.mask)
+            detail.mul_(resize(self.mask, size).clamp_(0, 1).to(detail))
         dream = detail.add_(picture).clamp_(0, 1)
         return (_with_colour_of(dream, picture) if self.recipe.keep_color else dream), done, stopped
 
@@ -314,6 +311,15 @@ def _tile_side(network: Network, wishes: Sequence[Wish], reach: Reach) -> int:
 def layer_size(layer: Layer) -> int:
     """Numbers in a layer's map at the network's own size."""
     return int(torch.Size(layer.shape).numel())
+
+
+def check_mask(recipe: DreamRecipe) -> None:
+    """Raise InputError where the mask does not fit the picture, before a network is loaded for it."""
+    if recipe.mask is None or recipe.picture == "noise":
+        return
+    size = [int(side) for side in (recipe.size or "").split("x") if side.isdecimal()]
+    picture = pictures_io.load(recipe.picture)
+    load_mask(recipe.mask, (size[0], size[1]) if len(size) == 2 else (picture.shape[2], picture.shape[3]), whose="picture")
 
 
 def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
