@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import results, watching
+from lanterna.cli.console import errors, results, watching
 from lanterna.cli.film import KINDS, Film
 from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
@@ -23,6 +23,7 @@ from lanterna.pictures.film import check_film
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
+from lanterna.techniques.style_layers import CHAIN, USUAL, advice, usual_network
 from lanterna.techniques.style_recipe import (
     Border,
     Colour,
@@ -47,7 +48,7 @@ Checkpoint = Annotated[
     Path | None, Parameter(help="a file to keep the run's state in; where it is there already, the run goes on from it")
 ]
 FilmPath = Annotated[Path | None, Parameter(name="--film", help="also a film of the steps, .webp or .gif")]
-NetworkName = Annotated[str, Parameter(help="the network whose features are matched")]
+NetworkName = Annotated[str | None, Parameter(help=f"the network whose features are matched [{USUAL}; with gatys {CHAIN}]")]
 
 
 def _help(field: str) -> str:
@@ -91,7 +92,7 @@ def stylize(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: NetworkName = None,
     temporal_weight: Annotated[float | None, Parameter(help="clips: " + _help("temporal_weight"))] = None,
     warm_start: Annotated[bool | None, Parameter(help="clips: " + _help("warm_start"))] = None,
     frames: Annotated[int | None, Parameter(help="clips: " + _help("frames"))] = None,
@@ -136,7 +137,7 @@ def stylize(
     target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
     # Looked through before the network is loaded, which takes longer than to say what is wrong.
     clip = open_clip(chosen.content, most=chosen.frames)
-    net = load_network(network, common, arch)
+    net = load_network(network or usual_network(chosen), common, arch)
     return make_clip(chosen, net, common, target, {"arch": arch}, clip, fps=fps, keep_frames=keep_frames)
 
 
@@ -158,7 +159,7 @@ def texture(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: Annotated[str, Parameter(help="the network whose features are matched")] = CHAIN,
     checkpoint: Checkpoint = None,
     film: FilmPath = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),
@@ -183,7 +184,7 @@ def _command(
     kind: type[StyleRecipe],
     fields: dict[str, Any],
     file: Path | None,
-    network: str,
+    network: str | None,
     arch: str | None,
     common: Common,
     out: Path,
@@ -196,7 +197,7 @@ def _command(
         check_film(film, KINDS)
     if isinstance(chosen, StylizeRecipe):
         check_masks(chosen)
-    net = load_network(network, common, arch)
+    net = load_network(network or usual_network(chosen), common, arch)
     return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
 
 
@@ -219,7 +220,7 @@ def _make(
         checkpoint.unlink(missing_ok=True)
     if film is not None:
         files.append(frames.save(film))
-    report = partial(_report, result, files)
+    report = partial(_report, result, files, None if common.quiet else advice(recipe, net))
     return tell(record, _told(result), files, report, as_json=common.json, stopped=result.stopped)
 
 
@@ -252,11 +253,13 @@ def _run(
     return result, frames
 
 
-def _report(result: Stylized, files: list[Path]) -> None:
+def _report(result: Stylized, files: list[Path], more: str | None) -> None:
     for name, loss in result.losses.items():
         results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
     for path in files:
         results.print(str(path), markup=False)
+    if more is not None:
+        errors.print(more, markup=False)
 
 
 def _told(result: Stylized) -> dict[str, Any]:

@@ -328,7 +328,8 @@ def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, S
                 f"--tileable needs sides that are multiples of {stride}, not {recipe.size}; nearest is {nearest}"
             )
     painter = adapted(network, pooling=recipe.pooling, padding=padding)
-    studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
+    reader = adapted(network, pooling=recipe.pooling)
+    studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size, reader)
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
     return studio, noise_start(recipe, styles, size), asked
