@@ -5,10 +5,12 @@
 
 A candidate is a network and fields of the recipe. Each picture is kept in a file of its own and not made again, so a run
 that was stopped goes on. Each candidate gets a sheet: the paintings above, one row for each photograph.
+With --in-turn each photograph is painted once, in the next of the paintings, and one sheet has all candidates side by side.
 """
 
 import argparse
-import sys
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -26,8 +28,9 @@ def fields_of(candidate: str) -> tuple[str, dict[str, str]]:
     return network, dict(field.split("=", 1) for field in fields)
 
 
-def painted(network: Network, fields: dict[str, str], photograph: Path, painting: Path, size: int, file: Path) -> Path:
-    """The picture of the pair in `file`, made unless it is there."""
+def painted(network: Network, fields: dict[str, str], photograph: Path, painting: Path, size: int, folder: Path) -> Path:
+    """The file in `folder` with the picture of the pair, made unless it is there."""
+    file = folder / f"{photograph.stem}--{painting.stem}.png"
     if not file.exists():
         # Fields are text here, as in a form; the recipe's own types read them.
         recipe = StylizeRecipe.model_validate(
@@ -48,7 +51,7 @@ def tile(file: Path, side: int) -> Image.Image:
     return square
 
 
-def sheet(rows: list[list[Path | None]], side: int) -> Image.Image:
+def sheet(rows: Sequence[Sequence[Path | None]], side: int) -> Image.Image:
     """The pictures in rows; None is an empty place."""
     whole = Image.new("RGB", (side * max(map(len, rows)), side * len(rows)), "white")
     for i, row in enumerate(rows):
@@ -66,27 +69,29 @@ def main() -> None:
     parser.add_argument("--candidates", nargs="+", default=["efficientnet_lite0"], metavar="'NETWORK FIELD=VALUE ...'")
     parser.add_argument("--size", type=int, default=256, help="longer side in pixels")
     parser.add_argument("--side", type=int, default=180, help="pixels of a picture on the sheet")
+    parser.add_argument("--in-turn", action="store_true", help="each photograph in one painting; candidates side by side")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("sheets"))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    pairs = [(photograph, painting) for photograph in options.photographs for painting in options.paintings]
+    if options.in_turn:
+        pairs = list(zip(options.photographs, cycle(options.paintings), strict=False))
+    made: dict[str, list[Path]] = {}
     for candidate in options.candidates:
         name, fields = fields_of(candidate)
         network = lanterna.load(name)
         folder = options.out / f"{candidate.replace(' ', '-').replace(':', '-')}-{options.size}"
-        rows: list[list[Path | None]] = [[None, *options.paintings]]
-        for photograph in options.photographs:
-            row = [
-                painted(
-                    network, fields, photograph, painting, options.size, folder / f"{photograph.stem}--{painting.stem}.png"
-                )
-                for painting in options.paintings
-            ]
-            rows.append([photograph, *row])
-        made = sheet(rows, options.side)
-        made.save(folder.with_suffix(".png") if "." not in folder.name else Path(f"{folder}.png"))
-        made.save(f"{folder}.jpg", quality=88)
-        print(f"{folder}.jpg", file=sys.stderr)
+        made[candidate] = [painted(network, fields, *pair, options.size, folder) for pair in pairs]
+        if not options.in_turn:
+            columns = len(options.paintings)
+            rows: list[list[Path | None]] = [[None, *options.paintings]]
+            for i, photograph in enumerate(options.photographs):
+                rows.append([photograph, *made[candidate][i * columns : (i + 1) * columns]])
+            sheet(rows, options.side).save(f"{folder}.jpg", quality=88)
+    if options.in_turn:
+        turns = [[*pair, *(made[candidate][i] for candidate in options.candidates)] for i, pair in enumerate(pairs)]
+        sheet(turns, options.side).save(options.out / f"in-turn-{options.size}.jpg", quality=88)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 
-from lanterna import pictures
+from lanterna import Network, Preprocessing, pictures
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import STOP, Event, Preview, Stepped
 from lanterna.networks.adapt import adapted
@@ -19,7 +19,13 @@ from lanterna.techniques import style_distance, stylize
 from lanterna.techniques.masks import feathered, load_mask
 from lanterna.techniques.paint import Sketch, settling
 from lanterna.techniques.studio import Studio
-from lanterna.techniques.style_layers import StyleLayers, default_layers, style_weights
+from lanterna.techniques.style_layers import (
+    StyleLayers,
+    default_content_weight,
+    default_layers,
+    style_weights,
+    usual_network,
+)
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 
 # Maps this small are slower in two threads.
@@ -222,6 +228,29 @@ def test_a_tileable_texture_has_no_seam() -> None:
         stylize.run(made.model_copy(update={"size": "50"}), NETWORK)
 
 
+def test_a_tileable_texture_is_not_given_the_cut_between_the_borders_of_its_picture(tmp_path: Path) -> None:
+    """Dark at the left and bright at the right, a picture has no edge inside; read as if it went on, it has one."""
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64).contiguous()
+    pictures.save(ramp, tmp_path / "ramp.png")
+    made = TextureRecipe(styles=(str(tmp_path / "ramp.png"),), size="64", tileable=True)
+    studio, _, _ = stylize._texture(made, NETWORK)
+    ramp = pictures.load(tmp_path / "ramp.png")
+    losses = {}
+    for padding in ("replicate", "circular"):
+        found = adapted(NETWORK, padding=padding).capture(ramp, studio.layers.style)
+        losses[padding] = sum(float(term(found[term.layer])) for term in studio.scale((64, 64), 1).terms)
+    assert losses["replicate"] < 1e-3 < 0.1 * losses["circular"]
+
+
+def test_each_kind_of_network_has_its_own_weight_of_the_content() -> None:
+    assert default_content_weight(NETWORK) == default_content_weight(adapted(NETWORK)) == 0.00025
+    normalized = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    network = Network.wrap(normalized.eval(), preprocessing=Preprocessing(size=(32, 32)))
+    assert default_content_weight(network) == 0.004
+    assert usual_network(recipe()) == "efficientnet_lite0"
+    assert usual_network(recipe(preset="gatys")) == usual_network(TextureRecipe(styles=("gravel",))) == "vgg16_hed"
+
+
 def test_layers_are_found_by_place() -> None:
     found = default_layers(NETWORK)
     assert found.style == ("relu1_1", "relu2_1", "relu3_1") and found.content == ("relu3_2",)
@@ -311,6 +340,18 @@ def test_the_command_line_paints_and_replays(lanterna: Run, folder: Path) -> Non
     assert lanterna("replay", "t.png", "--out", "u.png", "--quiet").code == 0
     assert torch.equal(pictures.load("t.png"), pictures.load("u.png"))
     assert "wasserstein" in lanterna("style-distance", "gravel", "grass", *TINY, "--size", "64").out
+
+
+@pytest.mark.parametrize(("flags", "weight"), [([], "0.001"), (["--content-weight", "0.01"], "0.04")])
+def test_the_output_ends_with_what_shows_more_of_the_subject(
+    lanterna: Run, folder: Path, flags: list[str], weight: str
+) -> None:
+    command = ["stylize", "chelsea", "coffee", "--network", "python:tiny:make_vgg", *SMALL, *flags]
+    said = f"for more of the subject: --content-weight {weight}"
+    assert lanterna(*command).err.strip().splitlines()[-1] == said
+    for silent in ("--quiet", "--json"):
+        assert said not in lanterna(*command, silent).err
+    assert "for more" not in lanterna(*command, "--style-weight", "0").err
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(lanterna: Run, folder: Path) -> None:

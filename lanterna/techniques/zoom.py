@@ -86,20 +86,20 @@ def _levelled(picture: Tensor, like: Tensor) -> Tensor:
     return ((picture - mean) * gain + mean + _LEVEL * (target_mean - mean)).clamp_(0, 1)
 
 
-def _coarse(picture: Tensor) -> Tensor:
+def coarse(picture: Tensor) -> Tensor:
     """What is left of the picture when all that is smaller than a twelfth of its longer side is taken out."""
     size = (picture.shape[2], picture.shape[3])
     cells = (max(2, round(_CELLS * size[0] / max(size))), max(2, round(_CELLS * size[1] / max(size))))
     return F.interpolate(F.interpolate(picture, cells, mode="bicubic", antialias=True), size, mode="bicubic")
 
 
-def _kept(picture: Tensor, first: Tensor, recipe: ZoomRecipe, frame: int) -> Tensor:
+def kept(picture: Tensor, first: Tensor, recipe: ZoomRecipe, frame: int) -> Tensor:
     """`picture` with its large shapes `keep` of the way back to those of `first` as seen in this frame."""
     if not recipe.keep:
         return picture
     # Nearer than this the first picture has nothing but a blur to give, and would take away what has been dreamt.
     near = max(1.0, recipe.zoom_factor**frame / _NEAR)
-    difference = _coarse(moved(first, recipe, frame)) - _coarse(picture)
+    difference = coarse(moved(first, recipe, frame)) - coarse(picture)
     return (picture + recipe.keep / near * difference).clamp_(0, 1)
 
 
@@ -143,7 +143,7 @@ def run(
                 return on_event(Stepped(before + done + event.step, total, event.values))
             return on_event(event)
 
-        base = picture if index == 0 else _kept(_levelled(moved(picture, recipe), first), first, recipe, index)
+        base = picture if index == 0 else kept(_levelled(moved(picture, recipe), first), first, recipe, index)
         dream, _, stopped = dreamer.dream(base, _generator(recipe.seed, index), listen, steps=recipe.steps)
         if stopped:
             # Half a frame is none: the next run makes it whole.
