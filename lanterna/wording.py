@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["counted", "figure_text", "nearest", "shortened", "visible"]
+__all__ = ["counted", "duration", "figure_text", "nearest", "shortened", "visible"]
 
 # One slip in three letters comes to two thirds; at a half, "rope" would be meant for "hose".
 _ALIKE = 0.65
@@ -22,6 +22,18 @@ def counted(count: int, noun: str, nouns: str | None = None) -> str:
     '1 pass'
     """
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, no finer than it can be foretold: "20 seconds", "12 minutes", "1.5 hours".
+
+    >>> duration(750)
+    '12 minutes'
+    """
+    if seconds < 90:
+        # A multiple of five.
+        return counted(max(5, 5 * round(seconds / 5)), "second")
+    return counted(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def nearest(given: str, known: Iterable[str]) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from lanterna.events import STOP, Done, Entered, Event, Listener, Started, Stepped
-from lanterna.wording import visible
+from lanterna.events import STOP, Done, Entered, Event, Expected, Listener, Started, Stepped
+from lanterna.wording import duration, visible
 
 __all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "watching"]
 
@@ -83,6 +83,8 @@ def watching(title: str, *, quiet: bool, share: bool = False, stopper: Stopper |
             progress.update(task, completed=event.step)
         elif isinstance(event, Entered):
             progress.update(task, description=f"{title}: {event.title}")
+        elif isinstance(event, Expected) and not quiet:
+            errors.print(f"{title}: about {duration(event.seconds)} on this machine", markup=False)
         elif isinstance(event, Done):
             finished = not event.stopped
         return STOP if stop.asked else None

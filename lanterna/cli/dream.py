@@ -15,7 +15,7 @@ from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques import zoom as zooming
-from lanterna.techniques.dream import Dream, DreamRecipe, run
+from lanterna.techniques.dream import Dream, DreamRecipe, check_mask, run
 from lanterna.techniques.frames import frames_folder, remove_frames
 from lanterna.techniques.zoom import ZoomRecipe
 
@@ -25,7 +25,7 @@ _FPS = 25
 
 
 def _help(field: str) -> str:
-    return field_help(ZoomRecipe if field.startswith("zoom") else DreamRecipe, field)
+    return field_help(ZoomRecipe if field.startswith(("zoom", "keep")) and field != "keep_color" else DreamRecipe, field)
 
 
 def dream(
@@ -49,6 +49,7 @@ def dream(
     untrained: Annotated[bool | None, Parameter(help=_help("untrained"), negative=())] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     zoom: Annotated[int | None, Parameter(help=_help("zoom"))] = None,
+    keep: Annotated[float | None, Parameter(help="with --zoom: " + _help("keep"))] = None,
     zoom_factor: Annotated[float | None, Parameter(help=_help("zoom_factor"))] = None,
     zoom_rotate: Annotated[float | None, Parameter(help=_help("zoom_rotate"))] = None,
     zoom_right: Annotated[float | None, Parameter(help=_help("zoom_right"))] = None,
@@ -70,7 +71,13 @@ def dream(
         "step_size": step_size, "guide": guide, "mask": mask, "keep_color": keep_color, "native": native, "size": size,
         "shift": shift, "restrain": restrain, "tile": tile, "untrained": untrained, "seed": seed,
     }  # fmt: skip
-    moving = {"zoom_factor": zoom_factor, "zoom_rotate": zoom_rotate, "zoom_right": zoom_right, "zoom_down": zoom_down}
+    moving = {
+        "keep": keep,
+        "zoom_factor": zoom_factor,
+        "zoom_rotate": zoom_rotate,
+        "zoom_right": zoom_right,
+        "zoom_down": zoom_down,
+    }
     if zoom is None:
         given = [name for name, value in moving.items() if value is not None] + ["keep_frames"] * keep_frames
         given += [] if fps is None else ["fps"]
@@ -81,12 +88,14 @@ def dream(
             raise InputError(f"--out {target} is a film; give --zoom FRAMES as well, or a .png")
         chosen = make_recipe(DreamRecipe, file, fields)
         pictures.check_writable(target)
+        check_mask(chosen)
         return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
     fps = _FPS if fps is None else fps
     if not 1 <= fps <= 100:
         raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
     film = make_recipe(ZoomRecipe, file, {**fields, "zoom": zoom, **moving})
     target = check_film(out or Path("dream.mp4"))
+    check_mask(film)
     return _film(film, load_network(network, common, arch), common, target, {"arch": arch, "fps": fps}, keep_frames)
 
 

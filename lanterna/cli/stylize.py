@@ -24,6 +24,7 @@ from lanterna.pictures.film import check_film
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
+from lanterna.techniques.style_layers import CHAIN, USUAL, advice, usual_network
 from lanterna.techniques.style_recipe import (
     Border,
     Colour,
@@ -35,7 +36,7 @@ from lanterna.techniques.style_recipe import (
     StylizeRecipe,
     TextureRecipe,
 )
-from lanterna.techniques.stylize import Stylized, run
+from lanterna.techniques.stylize import Stylized, check_masks, run
 
 __all__ = ["again", "stylize", "texture"]
 
@@ -49,7 +50,7 @@ CheckpointPath = Annotated[
     Parameter(help="a file to keep the run's state in, to go on from; by default one beside the result, after a minute"),
 ]
 FilmPath = Annotated[Path | None, Parameter(name="--film", help="also a film of the steps, .webp or .gif")]
-NetworkName = Annotated[str, Parameter(help="the network whose features are matched")]
+NetworkName = Annotated[str | None, Parameter(help=f"the network whose features are matched [{USUAL}; with gatys {CHAIN}]")]
 
 
 def _help(field: str) -> str:
@@ -93,7 +94,7 @@ def stylize(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: NetworkName = None,
     temporal_weight: Annotated[float | None, Parameter(help="clips: " + _help("temporal_weight"))] = None,
     warm_start: Annotated[bool | None, Parameter(help="clips: " + _help("warm_start"))] = None,
     frames: Annotated[int | None, Parameter(help="clips: " + _help("frames"))] = None,
@@ -138,7 +139,7 @@ def stylize(
     target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
     # Looked through before the network is loaded, which takes longer than to say what is wrong.
     clip = open_clip(chosen.content, most=chosen.frames)
-    net = load_network(network, common, arch)
+    net = load_network(network or usual_network(chosen), common, arch)
     return make_clip(chosen, net, common, target, {"arch": arch}, clip, fps=fps, keep_frames=keep_frames)
 
 
@@ -160,7 +161,7 @@ def texture(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: Annotated[str, Parameter(help="the network whose features are matched")] = CHAIN,
     checkpoint: CheckpointPath = None,
     film: FilmPath = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),
@@ -185,7 +186,7 @@ def _command(
     kind: type[StyleRecipe],
     fields: dict[str, Any],
     file: FromFile | None,
-    network: str,
+    network: str | None,
     arch: str | None,
     common: Common,
     out: Path,
@@ -196,7 +197,9 @@ def _command(
     pictures.check_writable(out)
     if film is not None:
         check_film(film, KINDS)
-    net = load_network(network, common, arch)
+    if isinstance(chosen, StylizeRecipe):
+        check_masks(chosen)
+    net = load_network(network or usual_network(chosen), common, arch)
     return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
 
 
@@ -229,10 +232,9 @@ def _make(
     if film is not None:
         files.append(frames.save(film))
     if result.stopped and not common.quiet:
-        errors.print(
-            f"{out}: {state.unfinished(f'stopped at size {len(result.steps)} of {len(result.sizes)}')}", markup=False
-        )
-    report = partial(_report, result, files)
+        told = state.unfinished(f"stopped at size {len(result.steps)} of {len(result.sizes)}")
+        errors.print(f"{out}: {told}", markup=False)
+    report = partial(_report, result, files, None if common.quiet else advice(recipe, net))
     return tell(record, _told(result), files, report, as_json=common.json, stopped=result.stopped)
 
 
@@ -258,11 +260,13 @@ def _run(
     return result, frames
 
 
-def _report(result: Stylized, files: list[Path]) -> None:
+def _report(result: Stylized, files: list[Path], more: str | None) -> None:
     for name, loss in result.losses.items():
         results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
     for path in files:
         results.print(str(path), markup=False)
+    if more is not None:
+        errors.print(more, markup=False)
 
 
 def _told(result: Stylized) -> dict[str, Any]:

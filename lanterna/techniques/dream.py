@@ -19,26 +19,31 @@ from lanterna.ascent import ascend
 from lanterna.bounds import check_reach
 from lanterna.canvas import PictureCanvas
 from lanterna.errors import InputError, LanternaError
-from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
-from lanterna.networks.layer import Layer
+from lanterna.events import STOP, Done, Event, Expected, Listener, Preview, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Names, Recipe
+from lanterna.techniques.masks import load_mask
+from lanterna.techniques.octaves import (
+    USUAL_OCTAVES,
+    USUAL_SIDE,
+    check_octaves,
+    expected_seconds,
+    least_side,
+    octave_sizes,
+    steps_at,
+    tile_side,
+    usual_octaves,
+)
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
-# Without `native`, the longer side at which is dreamt; details of a larger picture stay as they are.
-USUAL_SIDE = 1024
-# Below it there is nothing left of a picture.
-_LEAST_SIDE = 16
-# About how much the maps of one tile may take, in bytes.
-_TILE_MEMORY = 250e6
 # What goes in the colours of photographs of the steps for layers that see little, which else run into colours of their own.
 _SHALLOW_COLOUR = 0.9
 # Features of pictures larger than this are measured in their middle.
@@ -54,9 +59,19 @@ class DreamRecipe(Recipe):
     layers: Annotated[
         tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
     ] = ()
-    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
+    octaves: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=16,
+            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES}, fewer of what is too small for "
+            f"them, and more with --native beyond {USUAL_SIDE} px",
+        ),
+    ] = None
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
-    steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
+    steps: Annotated[
+        int, Field(ge=0, le=10_000, description=f"steps at each size; in proportion fewer where it is beyond {USUAL_SIDE} px")
+    ] = 10
     step_size: Annotated[
         float | None,
         Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels; by default 2.5, or 1.2 for vgg16_hed"),
@@ -114,11 +129,6 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size, mode=mode, antialias=smaller, align_corners=False)
 
 
-def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
-    """Sizes from the smallest to the whole."""
-    return [(round(size[0] / scale**i), round(size[1] / scale**i)) for i in reversed(range(octaves))]
-
-
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     factor = min(side / max(size), 1.0)
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
@@ -148,16 +158,12 @@ class Dreamer:
         layers = [wish.layer for wish in wishes]
         reach = reach_of(layers)
         size = (picture.shape[2], picture.shape[3])
-        _check_octaves(recipe, network, reach, _working(recipe, size))
+        check_octaves(_working(recipe, size), recipe.octaves, recipe.octave_scale, network, reach, recipe.shift)
         if recipe.guide is not None and any(wish.unit is not None for wish in wishes):
             raise InputError("--guide goes with whole layers; leave out the unit, or the guide")
         mask = None
         if recipe.mask is not None:
-            mask = pictures_io.load(recipe.mask, size=size).mean(1, keepdim=True)
-            if float(mask.max()) == 0:
-                raise InputError(
-                    f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream"
-                )
+            mask = load_mask(recipe.mask, size, whose="picture")
         if recipe.tile is not None:
             Tiles(reach, recipe.shift, recipe.tile)
         if recipe.untrained:
@@ -180,11 +186,14 @@ class Dreamer:
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """The octaves for a picture of `size`."""
-        return octave_sizes(_working(self.recipe, size), self.recipe.octaves, self.recipe.octave_scale)
+        working = _working(self.recipe, size)
+        least = least_side(self.network, self.reach)
+        count = self.recipe.octaves or usual_octaves(working, self.recipe.octave_scale, least)
+        return octave_sizes(working, count, self.recipe.octave_scale)
 
     def tiles(self) -> Tiles:
         """How the gradient is found: by tiles as large as memory allows, or as the recipe says."""
-        side = self.recipe.tile or _tile_side(self.network, self.wishes, self.reach)
+        side = self.recipe.tile or tile_side(self.network, {wish.layer.name for wish in self.wishes}, self.reach)
         return Tiles(self.reach, self.recipe.shift, side)
 
     def dream(
@@ -201,6 +210,7 @@ class Dreamer:
         detail: Tensor | None = None
         done, stopped, moved = 0, False, steps == 0
         for octave in self.sizes(size):
+            count = steps_at(steps, octave)
             # Nothing changes it: at the largest size the picture itself will do.
             base = picture if octave == size else resize(picture, octave).clamp_(0, 1)
             base = base.to(device)
@@ -211,7 +221,7 @@ class Dreamer:
                 self.objective,
                 self.network,
                 size=octave,
-                steps=steps,
+                steps=count,
                 generator=generator,
                 lr=(self.recipe.step_size or default_step_size(self.network)) / 255,
                 optimizer=partial(NormalizedSteps, shaping=self.shaping, base=base, mask=mask),
@@ -233,32 +243,13 @@ class Dreamer:
         assert detail is not None, "there is at least one octave"
         detail = resize(detail, size).to(picture.device)
         if self.mask is not None:
-            detail.mul_(self.mask)
+            detail.mul_(resize(self.mask, size).clamp_(0, 1).to(detail))
         dream = detail.add_(picture).clamp_(0, 1)
         return (_with_colour_of(dream, picture) if self.recipe.keep_color else dream), done, stopped
 
 
 def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
     return size if recipe.native else _fitted(size, USUAL_SIDE)
-
-
-def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> None:
-    sizes = octave_sizes(size, recipe.octaves, recipe.octave_scale)
-    least = max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
-    if min(sizes[0]) < least:
-        fitting = 1
-        while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
-            fitting += 1
-        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all: give a larger picture"
-        raise InputError(
-            f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
-            f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
-        )
-    # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
-    # With the surroundings that a step may move it by: a network of one fixed size takes no more than its own.
-    seen = (min(side, max(network.input_size)) + recipe.shift for side in sizes[0])
-    rounded = tuple(-(-side // reach.align) * reach.align for side in seen)
-    network.check_size((rounded[0], rounded[1]), list(reach.strides))
 
 
 def _round_up(network: Network, picture: Tensor, reach: Reach) -> Tensor:
@@ -296,24 +287,13 @@ def _balanced(
     return weights
 
 
-def _tile_side(network: Network, wishes: Sequence[Wish], reach: Reach) -> int:
-    """The side of a tile whose maps, up to the deepest layer, take about the memory allowed."""
-    deepest = {wish.layer.name for wish in wishes}
-    floats, passed = 0, 0
-    for layer in network.layers():
-        floats += layer_size(layer) if layer.leaf else 0
-        passed += layer.name in deepest
-        if passed == len(deepest):
-            break
-    area = network.input_size[0] * network.input_size[1]
-    side = (_TILE_MEMORY * area / (4 * max(floats, 1))) ** 0.5
-    # At least as much of its own as the halo, or most of the work would be done twice.
-    return max(int(side), sum(reach.halo) + max(256, reach.align))
-
-
-def layer_size(layer: Layer) -> int:
-    """Numbers in a layer's map at the network's own size."""
-    return int(torch.Size(layer.shape).numel())
+def check_mask(recipe: DreamRecipe) -> None:
+    """Raise InputError where the mask does not fit the picture, before a network is loaded for it."""
+    if recipe.mask is None or recipe.picture == "noise":
+        return
+    size = [int(side) for side in (recipe.size or "").split("x") if side.isdecimal()]
+    picture = pictures_io.load(recipe.picture)
+    load_mask(recipe.mask, (size[0], size[1]) if len(size) == 2 else (picture.shape[2], picture.shape[3]), whose="picture")
 
 
 def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
@@ -348,8 +328,8 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
     picture = start_picture(recipe, network)
     dreamer = Dreamer.prepare(recipe, network, picture)
     sizes = dreamer.sizes((picture.shape[2], picture.shape[3]))
-    check_reach(network, sizes[-1], steps=recipe.steps * len(sizes), tiled=True)
-    total = recipe.steps * len(sizes)
+    total = sum(steps_at(recipe.steps, size) for size in sizes)
+    check_reach(network, sizes[-1], steps=total, tiled=True)
 
     def listen(before: int, event: Event) -> Literal["stop"] | None:
         if on_event is None or isinstance(event, Started | Done):
@@ -361,7 +341,10 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
             return on_event(Preview(before + event.step, total, event.pictures))
         return on_event(event)
 
-    if on_event is not None and on_event(Started(total, 1)) == STOP:
+    stop = None
+    if on_event is not None and max(sizes[-1]) > USUAL_SIDE:
+        stop = on_event(Expected(_expected(dreamer, picture, sizes)))
+    if on_event is not None and (on_event(Started(total, 1)) == STOP or stop == STOP):
         dream, steps, stopped = picture.clone(), 0, True
     else:
         dream, steps, stopped = dreamer.dream(picture, torch.Generator().manual_seed(recipe.seed), listen, steps=recipe.steps)
@@ -382,6 +365,11 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
         steps=steps,
         stopped=stopped,
     )
+
+
+def _expected(dreamer: Dreamer, picture: Tensor, sizes: Sequence[tuple[int, int]]) -> float:
+    work = [(size, steps_at(dreamer.recipe.steps, size)) for size in sizes]
+    return expected_seconds(picture, dreamer.objective, dreamer.network, dreamer.tiles(), dreamer.shaping, work)
 
 
 def norms(dreamer: Dreamer, picture: Tensor) -> tuple[float, ...]:

@@ -37,11 +37,12 @@ Border = Literal["replicate", "first", "zeros"]
 class Preset:
     """Defaults that belong together. `relative` losses are 1 where nothing is reached, whatever the network and size.
 
+    The content's weight is None where each network has its own (`style_layers.default_content_weight`).
     Each size has `fewer` times the steps of the one before: it costs twice as much a step, and has less left to do.
     """
 
     statistic: StatisticName
-    content_weight: float
+    content_weight: float | None
     style_weight: float
     tv_weight: float
     steps: int
@@ -56,7 +57,7 @@ PRESETS: dict[PresetName, Preset] = {
     # Weights found at 256 px on vgg16_hed.
     # Of a clip: with ten times the weight for the frame before, strips that come into view are filled with dots, as all that
     # the style still lacks is made there.
-    "multiscale": Preset("wasserstein", 0.00025, 1.0, 0.0002, 100, 0.85, True, False, None, 0.03),
+    "multiscale": Preset("wasserstein", None, 1.0, 0.0002, 100, 0.85, True, False, None, 0.03),
     # neural-style-pt: content 5, style 100 on Gram / (C N), both on pixels of 0 to 255; L-BFGS. Its tv of 1e-3 is a sum over
     # such pixels. It has one size; with small ones first its loss is reached sooner (benchmarks/stylize.py). Ruder et al.
     # 2016 have 200 times the content's weight for the frame before, on such pixels too.
