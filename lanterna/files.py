@@ -19,6 +19,7 @@ from lanterna.errors import LanternaError
 __all__ = [
     "check_regular",
     "claimed",
+    "expanded",
     "new_folder",
     "open_regular",
     "read_regular",
@@ -36,6 +37,14 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in the place of ~; where there is no such user, ~ is part of the name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -95,7 +104,7 @@ def try_folder(folder: Path) -> None:
 def claimed(target: Path) -> Iterator[None]:
     """`target`, a file or folder, for this process alone while the block runs. Raises LanternaError where another has it."""
     # The lock is not beside the target, whose folder may not be there yet, or may be shown to people.
-    name = hashlib.sha256(os.fsencode(target.expanduser().resolve())).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(expanded(target).resolve())).hexdigest()[:32]
     user = os.getuid() if hasattr(os, "getuid") else ""
     lock = FileLock(Path(tempfile.gettempdir(), f"lanterna-{user}-{name}.lock"), timeout=0)
     try:

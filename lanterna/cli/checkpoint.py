@@ -58,6 +58,8 @@ class Checkpoint(Generic[S]):
         if self.given is not None:
             self.write(state, self.path)
         elif self.stopping() or time.monotonic() - self._begun > _SECONDS:
+            # So at most once a minute: of a large picture the state is large.
+            self._begun = time.monotonic()
             try:
                 self.write(state, self.path)
             except OSError as error:

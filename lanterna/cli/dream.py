@@ -7,16 +7,21 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import results, stopping_after, watching
+from lanterna.cli.checkpoint import Checkpoint
+from lanterna.cli.console import Stopper, errors, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
+from lanterna.files import claimed
 from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques import zoom as zooming
 from lanterna.techniques.dream import Dream, DreamRecipe, check_mask, run
 from lanterna.techniques.frames import frames_folder, remove_frames
+from lanterna.techniques.octaves import steps_at
+from lanterna.techniques.paint import Sketch
+from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
 from lanterna.techniques.zoom import ZoomRecipe
 
 __all__ = ["again", "dream"]
@@ -102,12 +107,28 @@ def dream(
 def _make(
     recipe: DreamRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
 ) -> int:
-    with watching("dream", quiet=common.quiet) as listen:
-        result = run(recipe, net, stopping_after(listen, until))
-    record = describe(recipe, net, options)
-    if result.stopped:
-        record["stopped_after"] = result.steps
-    file = pictures.save(result.picture, out, recipe=record)
+    record, stopper = describe(recipe, net, options), Stopper()
+    key = key_of(record)
+    state: Checkpoint[Sketch] = Checkpoint(
+        None,
+        out,
+        read=lambda path: load_sketch(path, key),
+        write=lambda sketch, path: save_sketch(sketch, path, key),
+        stopping=lambda: stopper.asked,
+    )
+    with claimed(state.path):
+        with watching("dream", quiet=common.quiet, stopper=stopper) as listen:
+            resume = None if until else state.resume(quiet=common.quiet)
+            keep = None if until else state.keep
+            result = run(recipe, net, stopping_after(listen, until), keep=keep, resume=resume)
+        if result.stopped:
+            record["stopped_after"] = result.steps
+        file = pictures.save(result.picture, out, recipe=record)
+        if not result.stopped:
+            state.remove()
+    if result.stopped and not common.quiet:
+        total = sum(steps_at(recipe.steps, size) for size in result.sizes)
+        errors.print(f"{out}: {state.unfinished(f'{result.steps} of {total} steps')}", markup=False)
     report = partial(_report, result, file)
     return tell(record, _numbers(result), [file], report, as_json=common.json, stopped=result.stopped)
 

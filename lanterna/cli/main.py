@@ -1,5 +1,6 @@
 """The commands, and one place where failures become a line on stderr and an exit code."""
 
+import errno
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import cyclopts
 from lanterna import __version__
 from lanterna.cli.console import errors
 from lanterna.errors import LanternaError, UnknownNameError
+from lanterna.wording import shortened
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -75,6 +77,9 @@ COMMANDS = {
     ),
 }
 
+# Of a message about a flag, which repeats what was given.
+_LONGEST = 500
+
 app = cyclopts.App(
     name="lanterna",
     help="Shows what a convolutional network sees.",
@@ -127,7 +132,7 @@ def _told(error: OSError) -> str:
         # Or Python complains once more when it ends.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         return "the output was closed before all of it was written"
-    where = f" ({error.filename})" if error.filename else ""
+    where = f" ({shortened(str(error.filename))})" if error.filename else ""
     return f"{error.strerror or error}{where}"
 
 
@@ -147,7 +152,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
             code = 130
         except OSError as error:
             errors.print(f"lanterna: {_told(error)}", markup=False)
-            code = 1
+            # A name that no file can have is the user's slip; the rest is the machine's.
+            code = 2 if error.errno == errno.ENAMETOOLONG else 1
     sys.exit(128 + terminated[0] if terminated and code == 130 else code)
 
 
@@ -166,6 +172,7 @@ def _run(given: Sequence[str]) -> int:
     except cyclopts.CycloptsError as error:
         verb = " ".join(["lanterna", *given[:1]])
         said = _surplus(error, verb) if isinstance(error, cyclopts.UnusedCliTokensError) else " ".join(str(error).split())
+        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
         errors.print(f"lanterna: {said} `{verb} --help` tells more", markup=False)
         return 2
     except (MemoryError, RuntimeError) as error:

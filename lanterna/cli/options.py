@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from lanterna.errors import InputError
-from lanterna.files import read_regular
+from lanterna.files import expanded, read_regular
 from lanterna.networks.network import Network
 from lanterna.networks.sources import load
 from lanterna.outside import admit, refuse
@@ -110,7 +110,7 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
         raise InputError(readable(error)) from error
     if file is None or source is None or source.trust:
         return made
-    admitted = admit(made, folders=[Path(), file.expanduser().absolute().parent], only=set(base) - set(given))
+    admitted = admit(made, folders=[Path(), expanded(file).absolute().parent], only=set(base) - set(given))
     refuse(admitted.refused, str(file), "If you trust it, add --trust; or give your own as flags")
     assert isinstance(admitted.recipe, recipe)
     return admitted.recipe
@@ -118,10 +118,10 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(file.expanduser(), _MOST_BYTES).decode("utf-8"))
+        return tomllib.loads(read_regular(expanded(file), _MOST_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"there is no recipe {file}; give a TOML file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not a recipe in TOML: {error}") from error
 
 

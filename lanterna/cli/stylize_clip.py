@@ -9,6 +9,7 @@ from lanterna.cli.console import errors, results, watching
 from lanterna.cli.options import Common
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError, PictureError
+from lanterna.files import expanded
 from lanterna.networks.network import Network
 from lanterna.pictures.clip import ANIMATIONS, CLIPS, Clip, is_clip
 from lanterna.pictures.film import ANIMATED, FILMS, check_film, save_film
@@ -45,7 +46,7 @@ def check_clip_out(out: Path, *, keep_frames: bool) -> Path:
         return check_film(out, ANIMATED)
     if keep_frames:
         raise InputError(f"--keep-frames goes with a film; the folder {out} keeps them anyway")
-    target = out.expanduser()
+    target = expanded(out)
     if target.is_file() or not target.absolute().parent.is_dir():
         raise PictureError(f"can't keep the frames in {str(out)!r}: it is a file, or in a folder that does not exist")
     return target

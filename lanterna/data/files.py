@@ -17,7 +17,7 @@ from torch import Tensor
 from lanterna.data.archives import Archive
 from lanterna.data.dataset import Dataset
 from lanterna.errors import InputError, PictureError
-from lanterna.files import read_regular
+from lanterna.files import expanded, read_regular
 from lanterna.pictures.decode import MOST_BYTES, opened, to_floats
 from lanterna.pictures.samples import samples
 from lanterna.wording import counted
@@ -102,7 +102,7 @@ def folder(given: str) -> PictureFiles:
     Ids are the paths inside it, with `/`. Hidden files and files that are no pictures by their suffix are left out. Raises
     InputError where there is no such folder, or nothing in it.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     name = f"folder:{given}"
     if path.exists() and not path.is_dir():
         try:

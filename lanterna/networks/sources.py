@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from lanterna.errors import InputError, LanternaError, NetworkError, UnknownNameError
+from lanterna.files import expanded
 from lanterna.networks.builtin import BUILTIN
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
@@ -68,7 +69,7 @@ def load(spec: str, *, arch: str | None = None) -> Network:
         raise InputError(f"{spec!r} needs an architecture: arch='torchvision:resnet18' (or `--arch torchvision:resnet18`)")
     from lanterna.networks.own_weights import from_file
 
-    return from_file(Path(rest).expanduser(), arch, spec)
+    return from_file(expanded(rest), arch, spec)
 
 
 def needs_download(spec: str) -> bool:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna.errors import PictureError
-from lanterna.files import open_regular
+from lanterna.files import expanded, open_regular
 from lanterna.pictures.decode import MOST_BYTES, MOST_KEPT, opened, to_floats
 from lanterna.pictures.samples import samples
 from lanterna.wording import nearest, shortened
@@ -130,7 +130,7 @@ def picture_file(path: str | Path) -> Iterator[BufferedReader]:
     Only regular files are pictures: a pipe or a device may never end.
     """
     try:
-        file = Path(path).expanduser()
+        file = expanded(path)
         # Bare names only: "./chelsea" means the file. A folder called chelsea is no picture.
         shipped = samples() if Path(path).name == str(path) else {}
         if str(path) in shipped and not file.is_file():

@@ -107,7 +107,7 @@ def tour(
     begun = time.perf_counter()
     kinds = _chosen(recipe)
     if recipe.pictures is not None:
-        data_sets.load(f"folder:{recipe.pictures}")
+        data_sets.require_readable(data_sets.load(f"folder:{recipe.pictures}"))
     page = check_folder(out) / "index.html"
     picture = pictures_io.load(recipe.picture, reduced=True)
     predictions = tuple(network.classify(picture, 5)[0]) if classifies(network) else ()

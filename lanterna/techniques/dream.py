@@ -33,13 +33,15 @@ from lanterna.techniques.octaves import (
     check_octaves,
     expected_seconds,
     least_side,
+    noise_picture,
     octave_sizes,
     steps_at,
     tile_side,
     usual_octaves,
 )
+from lanterna.techniques.paint import Sketch
 from lanterna.techniques.units import parse_size
-from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
+from lanterna.techniques.wishes import Wish, balanced, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
@@ -178,7 +180,7 @@ class Dreamer:
                 f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
             )
         if len(wishes) > 1:
-            weights = _balanced(wishes, features, guide, network, seen)
+            weights = balanced(wishes, features, guide, network, seen)
             objective = wanted(wishes, weights, features, guide)
         colour = _SHALLOW_COLOUR if any(sees_little(layer) for layer in layers) else Shaping.colour
         shaping = Shaping(restrain=recipe.restrain, colour=colour, grey=network.channels == 1)
@@ -203,33 +205,55 @@ class Dreamer:
         on_event: Callable[[int, Event], Literal["stop"] | None],
         *,
         steps: int,
+        keep: Callable[[Sketch], None] | None = None,
+        resume: Sketch | None = None,
     ) -> tuple[Tensor, int, bool]:
-        """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them."""
+        """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them.
+
+        `keep` gets a sketch after each step, from which `resume` goes on, with the same bits.
+        """
         size = (picture.shape[2], picture.shape[3])
         source, device = self.tiles(), self.network.device
         detail: Tensor | None = None
-        done, stopped, moved = 0, False, steps == 0
-        for octave in self.sizes(size):
+        done, stopped, moved = 0, False, steps == 0 or resume is not None
+        for index, octave in enumerate(self.sizes(size)):
             count = steps_at(steps, octave)
+            if resume is not None and index < resume.scale:
+                done += count
+                continue
             # Nothing changes it: at the largest size the picture itself will do.
             base = picture if octave == size else resize(picture, octave).clamp_(0, 1)
             base = base.to(device)
             canvas = base.clone() if detail is None else resize(detail, octave).add_(base).clamp_(0, 1)
             mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1).to(device)
+            if resume is not None and index == resume.scale:
+                canvas, first = resume.picture.to(device), resume.step
+                generator.set_state(resume.state["generator"])
+            else:
+                first = 0
+
+            def listen(
+                event: Event, index: int = index, canvas: Tensor = canvas, before: int = done, first: int = first
+            ) -> Literal["stop"] | None:
+                if keep is not None and isinstance(event, Stepped):
+                    state = {"generator": generator.get_state()}
+                    keep(Sketch(index, first + event.step, canvas.detach().cpu().clone(), state))
+                return on_event(before + first, event)
+
             result = ascend(
                 PictureCanvas(canvas),
                 self.objective,
                 self.network,
                 size=octave,
-                steps=count,
+                steps=count - first,
                 generator=generator,
                 lr=(self.recipe.step_size or default_step_size(self.network)) / 255,
                 optimizer=partial(NormalizedSteps, shaping=self.shaping, base=base, mask=mask),
                 gradient=source,
                 redirected_steps=0,
-                on_event=partial(on_event, done),
+                on_event=listen,
             )
-            done += result.steps
+            done += first + result.steps
             stopped = result.stopped
             moved = moved or bool(result.moved.any())
             detail = result.pictures.sub_(base)
@@ -273,20 +297,6 @@ def _guide(recipe: DreamRecipe, network: Network, names: Sequence[str], reach: R
     return found
 
 
-def _balanced(
-    wishes: Sequence[Wish], features: dict[str, Tensor], guide: dict[str, Tensor] | None, network: Network, seen: Tensor
-) -> list[float]:
-    """The wishes' weights over the size of their gradients, so that equal weights count equally."""
-    weights = []
-    for wish in wishes:
-        picture = seen.to(network.device).requires_grad_()
-        with network.reading([wish.layer.name]) as read:
-            value = wanted([wish], [1.0], features, guide)(read(picture))
-            (gradient,) = torch.autograd.grad(value.sum(), picture)
-        weights.append(wish.weight / max(float(gradient.abs().mean()), 1e-20))
-    return weights
-
-
 def check_mask(recipe: DreamRecipe) -> None:
     """Raise InputError where the mask does not fit the picture, before a network is loaded for it."""
     if recipe.mask is None or recipe.picture == "noise":
@@ -303,7 +313,7 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
     if recipe.picture == "noise":
         size = parse_size(recipe.size, network)
         check_reach(network, size, tiled=True)
-        noise = _noise(size, torch.Generator().manual_seed(recipe.seed))
+        noise = noise_picture(size, torch.Generator().manual_seed(recipe.seed))
         # In colours that the network does not see the noise would stay as it is.
         return noise[:, :1].expand(-1, 3, -1, -1).contiguous() if network.channels == 1 else noise
     if recipe.size is None:
@@ -312,16 +322,15 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
     return pictures_io.load(recipe.picture, size=size if "x" in recipe.size else size[0])
 
 
-def _noise(size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Soft noise around grey: normal, standard deviation 0.08 a pixel, half of it in blots."""
-    fine = torch.randn((1, 3, *size), generator=generator)
-    blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
-    mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)
-    return (mixed + 0.5).clamp(0, 1)
-
-
-def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None) -> Dream:
-    """Dream.
+def run(
+    recipe: DreamRecipe,
+    network: Network,
+    on_event: Listener | None = None,
+    *,
+    keep: Callable[[Sketch], None] | None = None,
+    resume: Sketch | None = None,
+) -> Dream:
+    """Dream. `keep` gets a sketch after each step, from which `resume` goes on.
 
     Raises InputError before anything is dreamt where a layer, size or picture is wrong, LanternaError where nothing moves.
     """
@@ -347,7 +356,8 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
     if on_event is not None and (on_event(Started(total, 1)) == STOP or stop == STOP):
         dream, steps, stopped = picture.clone(), 0, True
     else:
-        dream, steps, stopped = dreamer.dream(picture, torch.Generator().manual_seed(recipe.seed), listen, steps=recipe.steps)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        dream, steps, stopped = dreamer.dream(picture, generator, listen, steps=recipe.steps, keep=keep, resume=resume)
     if on_event is not None:
         on_event(Done(steps, stopped))
     dream = dream.mul_(255).round_().div_(255)

@@ -6,6 +6,7 @@ from functools import partial
 from math import ceil, log, prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lanterna.ascent import ascend
@@ -24,6 +25,7 @@ __all__ = [
     "check_octaves",
     "expected_seconds",
     "least_side",
+    "noise_picture",
     "octave_sizes",
     "steps_at",
     "tile_side",
@@ -145,3 +147,11 @@ def _pixels_read(tiles: Tiles, size: Size) -> int:
     """Pixels that go through the network in one step at `size`, the halos of all tiles with them."""
     rows, columns = (sum(span[3] - span[2] for span in tiles.spans(length)) for length in size)
     return rows * columns
+
+
+def noise_picture(size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Soft noise around grey: normal, standard deviation 0.08 a pixel, half of it in blots."""
+    fine = torch.randn((1, 3, *size), generator=generator)
+    blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
+    mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)
+    return (mixed + 0.5).clamp(0, 1)

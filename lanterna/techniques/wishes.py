@@ -15,7 +15,7 @@ from lanterna.objectives import Objective, channel
 from lanterna.techniques.units import parse_units
 from lanterna.tiles import per_position
 
-__all__ = ["Wish", "default_layers", "default_step_size", "parse_wishes", "sees_little", "wanted"]
+__all__ = ["Wish", "balanced", "default_layers", "default_step_size", "parse_wishes", "sees_little", "wanted"]
 
 # Chosen by eye over the sample pictures: eyes, fur and faces; eyes and textures.
 _DEFAULT = {"efficientnet_lite0": "blocks.4", "efficientnet_lite1": "blocks.4", "vgg16_hed": "relu4_2"}
@@ -141,3 +141,17 @@ def _like(layer: str, guide: Tensor, loudness: Tensor) -> Objective:
         return torch.stack(best).sum(0) / (ours.shape[2] * ours.shape[1])
 
     return Objective(value, frozenset([layer]), f"{layer} of the guide")
+
+
+def balanced(
+    wishes: Sequence[Wish], features: dict[str, Tensor], guide: dict[str, Tensor] | None, network: Network, seen: Tensor
+) -> list[float]:
+    """The wishes' weights over the size of their gradients, so that equal weights count equally."""
+    weights = []
+    for wish in wishes:
+        picture = seen.to(network.device).requires_grad_()
+        with network.reading([wish.layer.name]) as read:
+            value = wanted([wish], [1.0], features, guide)(read(picture))
+            (gradient,) = torch.autograd.grad(value.sum(), picture)
+        weights.append(wish.weight / max(float(gradient.abs().mean()), 1e-20))
+    return weights
