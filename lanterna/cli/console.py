@@ -23,6 +23,10 @@ class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
 
+    def on_broken_pipe(self) -> None:
+        """A reader who goes away is told of where every other failure is."""
+        raise BrokenPipeError
+
 
 results = _Console(highlight=False, soft_wrap=True)
 errors = _Console(stderr=True, highlight=False, soft_wrap=True)

@@ -83,7 +83,10 @@ def locate(wheel_file: WheelFile) -> Path:
     found = find(wheel_file)
     if found is not None:
         return found
-    state = "is damaged" if wheel_file.cached.exists() else "is not fetched yet"
+    try:
+        state = "is damaged" if wheel_file.cached.exists() else "is not fetched yet"
+    except OSError as error:
+        state = f"can't be read in {cache_dir()} ({error.strerror})"
     raise MissingError(
         f"{wheel_file.name} {state} ({wheel_file.size:g} MB): run `lanterna fetch {wheel_file.name}` once, with a connection"
     )

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from lanterna.data import Crops, Dataset
 from lanterna.errors import InputError
-from lanterna.files import check_regular, replace_file
+from lanterna.files import check_regular, replace_file, try_folder
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.wheels import cache_dir
@@ -55,8 +54,14 @@ def default_file(said: Mapping[str, Any]) -> Path:
 def check_writable(path: Path) -> None:
     """Raise InputError, before anything is computed, where a scan can't be kept in `path`."""
     near = next(place for place in path.absolute().parents if place.exists())
-    if path.is_dir() or not near.is_dir() or not os.access(near, os.W_OK):
-        raise InputError(f"the scan can't be kept in {path}: {near} can't be written; name another file with --scan")
+    try:
+        if path.is_dir() or not near.is_dir():
+            raise NotADirectoryError
+        try_folder(near)
+    except OSError as error:
+        raise InputError(
+            f"the scan can't be kept in {path}: {near} can't be written; name another file with --scan"
+        ) from error
 
 
 def load(path: Path, said: Mapping[str, Any]) -> Scan | None:
