@@ -162,9 +162,14 @@ def _report(result: Visualization, files: list[Path], beside: dict[str, list[Rea
                 f"; of {counted(one.pictures, 'real picture')} at most {one.highest:.2f}, 99 % below {one.quantile_99:.2f}"
             )
         note = "  DEAD: no gradient ever reached it" if dead else ""
-        if result.exact[i]:
-            note = "  EXACT: it weighs pixels, so the patch it wants is known; of one position, on grey"
+        note += "  EXACT" if result.exact[i] else ""
         results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{best}){note}", markup=False)
+    if any(result.exact):
+        results.print(
+            "EXACT: it only weighs the pixels it sees, so its filter and the patch it wants are known; "
+            "the numbers are of one position, with the patch on grey",
+            markup=False,
+        )
     for file in files:
         results.print(str(file), markup=False)
 

@@ -89,7 +89,11 @@ def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], l
             result, i = whole.made[one.unit]
             panels.append(_fit(result.pictures[i : i + 1].cpu(), SIDE))
             highest = float(one.scan.highest[one.unit.channel])
-            captions.append(f"made: mean {result.activation[i]:.2f}; of real pictures at most {highest:.2f}")
+            captions.append(
+                f"wants, exactly: {result.activation[i]:.2f} at one place"
+                if result.exact[i]
+                else f"made: mean {result.activation[i]:.2f}; of real pictures at most {highest:.2f}"
+            )
         else:
             panels.append(torch.ones(1, 3, SIDE, SIDE))
             captions.append("dead unit: nothing moves it" if one.unit in whole.dead else "not made: stopped before")

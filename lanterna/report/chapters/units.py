@@ -74,13 +74,14 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
     panels = {} if found is None else {one.unit: (one, unit_panels(one, found)[0]) for one in found.units}
     samples = result.sample_activation or (None,) * len(result.units)
     shown = []
-    for picture, unit, activation, start, sample, dead in zip(
-        result.pictures, result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    for i, (unit, activation, start, sample, dead) in enumerate(
+        zip(result.units, result.activation, result.start_activation, samples, result.dead, strict=True)
     ):
         one, pictures = panels.get(unit, (None, []))
         shown.append(
             {
-                "picture": picture,
+                "picture": _with_filter(result, i),
+                "exact": result.exact[i],
                 "title": unit.title,
                 "activation": activation,
                 "start": start,
@@ -91,6 +92,15 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
             }
         )
     return shown
+
+
+def _with_filter(result: Visualization, index: int) -> Tensor:
+    """The picture, beside its filter where it is an answer in closed form."""
+    picture = result.pictures[index].cpu()
+    filtered = result.filters[index] if result.exact[index] else None
+    if filtered is None:
+        return picture
+    return torch.cat([filtered[0], torch.ones(*picture.shape[:2], max(1, picture.shape[2] // 40)), picture], 2)
 
 
 def _found(one: UnitPatterns) -> dict[str, Any]:
@@ -154,7 +164,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
     rows: list[dict[str, Any]] = [
         {"layer": layer, "units": _shown(result, found), "alike": _alike(found, layer)} for layer, _, result in made
     ]
-    over = [unit for row in rows for unit in row["units"] if unit["sample"] is not None and not unit["dead"]]
+    shown = [unit for row in rows for unit in row["units"] if not unit["dead"]]
+    # What is known in closed form is above by its nature.
+    over = [unit for unit in shown if unit["sample"] is not None and not unit["exact"]]
     values = {
         "picture": recipe.picture,
         "steps": steps,
@@ -163,6 +175,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "units": sum(len(row["units"]) for row in rows),
         "over": sum(unit["activation"] > unit["sample"] for unit in over),
         "compared": len(over),
+        "exact": sum(unit["exact"] for unit in shown),
         "likeness": alike,
         "deepest": names[-1],
         "found": found,
