@@ -56,9 +56,7 @@ def inside_of(layer: Layer, shape: Sequence[int], size: tuple[int, int]) -> tupl
     bounds: list[int] = []
     for axis, count, side in zip(layer.view, shape[2:], size, strict=True):
         within = [
-            i
-            for i in range(count)
-            if floor(axis.first + i * axis.stride) >= 0 and ceil(axis.last + i * axis.stride) < side
+            i for i in range(count) if floor(axis.first + i * axis.stride) >= 0 and ceil(axis.last + i * axis.stride) < side
         ]
         if not within:
             return None

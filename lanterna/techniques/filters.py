@@ -98,9 +98,7 @@ def _of_layer(network: Network, units: Sequence[Unit], size: tuple[int, int], mi
             found.append(None)
             continue
         sample = None if samples is None else float(samples[unit.channel])
-        found.append(
-            ExactUnit(weight, patch, float(next(after)[unit.channel]), float(values[0][unit.channel]), sample)
-        )
+        found.append(ExactUnit(weight, patch, float(next(after)[unit.channel]), float(values[0][unit.channel]), sample))
     return found
 
 

@@ -76,12 +76,31 @@ def marked(picture: Tensor, where: Place | None) -> Tensor:
 
 
 def _patch(one: "Found") -> Tensor:
-    return marked(one.patch, one.effective)
+    return _edged(one) if one.border else marked(one.patch, one.effective)
+
+
+def _edged(one: "Found") -> Tensor:
+    """A patch at the border, with a line where the picture ends: beyond it there is nothing to show."""
+    patch = one.patch.expand(-1, 3, -1, -1).clone()
+    assert one.place is not None
+    seen, line = one.place.inside(one.size), max(1, round(max(one.place.size) / 40))
+    color = torch.tensor(_MARK).view(1, 3, 1, 1)
+    top, left = seen.top - one.place.top, seen.left - one.place.left
+    bottom, right = seen.bottom - one.place.top, seen.right - one.place.left
+    if top > 0:
+        patch[:, :, max(0, top - line) : top] = color
+    if bottom < one.place.size[0] - 1:
+        patch[:, :, bottom + 1 : bottom + 1 + line] = color
+    if left > 0:
+        patch[:, :, :, max(0, left - line) : left] = color
+    if right < one.place.size[1] - 1:
+        patch[:, :, :, right + 1 : right + 1 + line] = color
+    return patch
 
 
 def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], list[str], str]:
     """Panels, captions and title of one unit's row."""
-    top, method = whole.recipe.top, whole.recipe.projection
+    top, method = whole.top, whole.recipe.projection
     panels: list[Tensor] = []
     captions: list[str] = []
     if whole.recipe.steps:
@@ -102,8 +121,10 @@ def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], l
         grid([shown_pattern(found.pattern) for found in one.found], top),
         grid([shown_pattern(found.control) for found in one.found], top),
     ]
-    values = [found.value for found in one.found]
+    values = [found.value for found in one.found if not found.border] or [found.value for found in one.found]
     span = f"{values[0]:.2f} to {values[-1]:.2f}" if values else "none"
+    if one.border:
+        span += f"; {len(one.border)} at a border, {max(found.value for found in one.border):.2f}"
     captions += [
         f"found: {len(one.found)} places, {span}",
         f"seen there, by {method}",

@@ -20,7 +20,7 @@ from lanterna.report.page import render
 from lanterna.report.patches import likeness, picture_of
 from lanterna.techniques.found import Patterns, UnitPatterns
 from lanterna.techniques.panels import unit_panels
-from lanterna.techniques.patterns import PatternsRecipe
+from lanterna.techniques.patterns import FEW_PLACES, PatternsRecipe
 from lanterna.techniques.patterns import run as find_patterns
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
 
@@ -30,10 +30,6 @@ __all__ = ["KIND", "telling_units"]
 _LEAST_STEPS, _MOST_STEPS = 48, 256
 # Of the chapter's time: the pass over real pictures and the projections.
 _FOUND = 0.3
-# In real pictures, of each unit: a square of three by three, or two by two.
-_PLACES, _FEW_PLACES = 9, 4
-# Pictures to a place from which on the places say something of the unit.
-_ENOUGH = 8
 
 
 def telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
@@ -116,6 +112,8 @@ def _found(one: UnitPatterns) -> dict[str, Any]:
         "least": min(values, default=0.0),
         "alike": one.alike,
         "whole": whole,
+        "borders": len(one.border),
+        "border_highest": one.highest is not None and one.highest.border,
         "names": names[:4],
     }
 
@@ -155,12 +153,11 @@ def _make(context: Context, series: Series) -> Chapter | None:
             steps=0,
             size=str(context.side),
             seed=recipe.seed,
-            top=_FEW_PLACES if context.hurried else _PLACES,
+            top=FEW_PLACES if context.hurried else None,
         )
         found = find_patterns(patterns, network, series.part(context.seconds * _FOUND))
     alike = likeness(network, found, names[-1]) if found else None
-    # Where a unit's places are a good part of all pictures, they are what there is and not what it likes.
-    few = found is not None and patterns is not None and found.pictures < _ENOUGH * patterns.top
+    few = found is not None and found.few
     rows: list[dict[str, Any]] = [
         {"layer": layer, "units": _shown(result, found), "alike": _alike(found, layer)} for layer, _, result in made
     ]
