@@ -27,9 +27,9 @@ class LayerScan:
     """One layer over `count` pictures; C units.
 
     `best`: the highest places; `inside`: the highest of those that see nothing beyond the picture's border, none where all
-    positions do, or each sees the whole picture. `highest` (C,): the highest mean over a map of any picture. `total` (C,): sum of the
-    means over the map. `places`: at how many positions variance and activity were taken, at most 16 a picture, evenly
-    spaced; `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these.
+    positions do, or each sees the whole picture. `highest` (C,): the highest mean over a map of any picture. `total` (C,):
+    sum of the means over the map. `places`: at how many positions variance and activity were taken, at most 16 a picture,
+    evenly spaced; `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these.
     `kept`: the samples whose mean, peak and one position's value are in `kept_values` (3, n, C). `class_total`
     (classes, C) and `class_count` (classes,): sums of means, for data with classes, else with no rows.
     """

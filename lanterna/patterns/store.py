@@ -91,9 +91,9 @@ def _scan(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Scan:
         if "same" in said:
             layers[layer] = layers[said["same"]]
             continue
-        places = {of: Best(*(tensors[f"{layer}/{of}.{name}"] for name in _BEST)) for of in _PLACES}
+        best, inside = (Best(*(tensors[f"{layer}/{of}.{name}"] for name in _BEST)) for of in _PLACES)
         parts = {name: tensors[f"{layer}/{name}"] for name in _TENSORS}
-        layers[layer] = LayerScan(**places, count=said["count"], places=said["places"], **parts)
+        layers[layer] = LayerScan(best=best, inside=inside, count=said["count"], places=said["places"], **parts)
     return Scan(layers, {layer: said["seen"] for layer, said in head["layers"].items()}, head["unreadable"])
 
 

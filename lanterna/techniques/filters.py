@@ -156,7 +156,7 @@ def _highest(network: Network, layer: str, size: tuple[int, int], minimize: bool
 
 
 def enlarged(patch: Tensor, size: tuple[int, int]) -> Tensor:
-    """The patch (1, C, h, w) by a whole factor, so that it fills pictures (1, C, *size); beside it is grey, if they are longer."""
+    """The patch (1, C, h, w) by a whole factor, so that it fills (1, C, *size); what is longer has grey beside it."""
     factor = max(1, ceil(min(size[0] / patch.shape[2], size[1] / patch.shape[3])))
     large = patch.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     made = torch.full((*patch.shape[:2], *size), 0.5)

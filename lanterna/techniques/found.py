@@ -28,11 +28,10 @@ _ROWS = 6  # units on one sheet
 class Found:
     """One place: `value` of the unit at (`row`, `column`) of its map in `sample`.
 
-    `place` is the receptive field in the picture as the network sees it, or None where it exceeds the picture or fits
-    inside of it at no position; then `effective` is the part that counts. At a `border` the field reaches beyond the picture, and padding excites the unit as
-    well. `size` is that of the picture, as the network sees it.
-    `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern` the
-    projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
+    `place` is the receptive field in the picture of `size` that the network sees, or None where it exceeds the picture or
+    fits inside of it at no position; then `effective` is the part that counts. At a `border` the field reaches beyond the
+    picture, and padding excites the unit as well. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern`
+    the projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
     Checks, which should be zero: `difference` of the activation, computed again, and the share of the projection
     `outside` of the field.
     """
@@ -56,7 +55,7 @@ class Found:
 
 @dataclass(frozen=True)
 class UnitPatterns:
-    """One unit: its places, those inside of pictures first, each kind best first, and its layer's statistics over the data."""
+    """One unit: its places, those inside of pictures first, each kind best first, and its layer's statistics."""
 
     unit: Unit
     found: tuple[Found, ...]
@@ -132,8 +131,8 @@ class Patterns:
     """Units with their patches, and `made`, from unit to the visualisation and the place of its picture in it.
 
     `samples` were looked at, crops where `crops` is true, of `pictures` pictures; at most `top` places of each unit are
-    shown, and `few` says that these are too large a part of all pictures to tell what a unit likes. `unreadable` has those that were skipped,
-    with the reason. `stopped` where someone asked to stop.
+    shown, and `few` says that these are too large a part of all pictures to tell what a unit likes. `unreadable` has those
+    that were skipped, with the reason. `stopped` where someone asked to stop.
     """
 
     recipe: "PatternsRecipe"

@@ -52,7 +52,8 @@ def moments(mean: Tensor, covariance: Tensor) -> Objective:
         rows = matrix @ (colours - centre)
         shape = rows @ rows.transpose(1, 2) / rows.shape[2]
         away = matrix @ (centre - mean.to(colours).view(1, -1, 1))
-        return (shape - torch.eye(len(matrix)).to(shape)).square().sum((1, 2)) + away.square().sum((1, 2))
+        unlike: Tensor = (shape - torch.eye(len(matrix)).to(shape)).square().sum((1, 2))
+        return unlike + away.square().sum((1, 2))
 
     return Objective(value, frozenset([PICTURE]), "moments")
 
@@ -62,7 +63,8 @@ def relative_variation() -> Objective:
     variation = total_variation(2.0)
 
     def value(features: Mapping[str, Tensor]) -> Tensor:
-        return variation(features) / features[PICTURE].flatten(2).var(2).mean(1).clamp(min=_LEAST)
+        contrast = features[PICTURE].flatten(2).var(2).mean(1)
+        return variation(features) / contrast.clamp(min=_LEAST)
 
     return Objective(value, frozenset([PICTURE]), "variation over variance")
 
