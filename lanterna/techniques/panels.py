@@ -13,7 +13,7 @@ from lanterna.patterns.fields import Place
 if TYPE_CHECKING:
     from lanterna.techniques.found import Found, Patterns, UnitPatterns
 
-__all__ = ["grid", "marked", "shown_pattern", "unit_panels"]
+__all__ = ["grid", "marked", "patch_of", "shown_pattern", "unit_panels"]
 
 SIDE = 264
 _GAP = 4
@@ -75,7 +75,8 @@ def marked(picture: Tensor, where: Place | None) -> Tensor:
     return made
 
 
-def _patch(one: "Found") -> Tensor:
+def patch_of(one: "Found") -> Tensor:
+    """What the picture has at a place, with what counts of it marked, or the picture's edge."""
     return _edged(one) if one.border else marked(one.patch, one.effective)
 
 
@@ -117,7 +118,7 @@ def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], l
             panels.append(torch.ones(1, 3, SIDE, SIDE))
             captions.append("dead unit: nothing moves it" if one.unit in whole.dead else "not made: stopped before")
     panels += [
-        grid([_patch(found) for found in one.found], top),
+        grid([patch_of(found) for found in one.found], top),
         grid([shown_pattern(found.pattern) for found in one.found], top),
         grid([shown_pattern(found.control) for found in one.found], top),
     ]
