@@ -52,8 +52,8 @@ def moments(mean: Tensor, covariance: Tensor) -> Objective:
         rows = matrix @ (colours - centre)
         shape = rows @ rows.transpose(1, 2) / rows.shape[2]
         away = matrix @ (centre - mean.to(colours).view(1, -1, 1))
-        unlike: Tensor = (shape - torch.eye(len(matrix)).to(shape)).square().sum((1, 2))
-        return unlike + away.square().sum((1, 2))
+        unlike: Tensor = (shape - torch.eye(len(matrix)).to(shape)).square().sum((1, 2)) + away.square().sum((1, 2))
+        return unlike
 
     return Objective(value, frozenset([PICTURE]), "moments")
 
