@@ -99,7 +99,8 @@ def test_json_of_visualize(lanterna: Run) -> None:
     result = lanterna("visualize", TINY, "conv2:0", "logits:sea", "--steps", "3", "--json", "--seed", "5")
     found = json.loads(result.out)
     assert set(found) == {
-        "recipe", "outputs", "units", "activation", "start_activation", "sample_activation", "dead", "exact", "steps", "stopped"
+        "recipe", "outputs", "units", "activation", "start_activation", "sample_activation", "dead", "exact", "steps",
+        "stopped",
     }  # fmt: skip
     assert found["outputs"] == ["visualize.png"]
     assert found["units"] == ["conv2:0", "sea lion"]
