@@ -189,11 +189,6 @@ def test_places_inside_come_first_and_the_highest_of_all_is_always_there(scans: 
     assert at_border and any("border" in line for line in result.says())
 
 
-def test_places_at_a_border_fill_what_pictures_without_one_inside_leave_open(scans: Path, some: str) -> None:
-    (one,) = run(PatternsRecipe(units=("conv2:1",), data=some, top=6, steps=0, crops=False), tiny.network()).units
-    assert len({found.sample for found in one.found}) >= 5
-
-
 def test_few_pictures_give_few_places_and_a_sentence(scans: Path, some: str) -> None:
     recipe = PatternsRecipe(units=("act2:0",), data=some, steps=0)
     result = run(recipe, tiny.network())
@@ -207,12 +202,8 @@ def test_a_patch_at_a_border_has_a_line_where_the_picture_ends(scans: Path, some
     one = next(found for unit in units for found in unit.found if found.border)
     shown, plain = patch_of(one), one.patch.expand(-1, 3, -1, -1)
     assert not torch.equal(shown, plain) and shown.shape == plain.shape
-    # What is in the picture is left alone.
-    changed = (shown != plain).any(1)[0]
-    seen = one.place.inside(one.size)
-    top, left = seen.top - one.place.top, seen.left - one.place.left
-    height, width = seen.size
-    assert not bool(changed[top : top + height, left : left + width].any())
+    # What is in the picture is left alone: only white has changed.
+    assert bool((plain[shown != plain] == 1).all())
 
 
 def test_a_unit_of_the_whole_picture_has_an_effective_field(scans: Path, some: str) -> None:
