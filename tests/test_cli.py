@@ -15,7 +15,7 @@ from PIL import Image
 from lanterna import VisualizeRecipe, load, pictures
 
 TINY = "python:tiny:make"
-VISUALIZE = ["visualize", TINY, "conv1:0"]
+VISUALIZE = ["visualize", TINY, "conv2:0"]
 Run = Callable[..., SimpleNamespace]
 
 
@@ -51,7 +51,7 @@ def test_one_unit_gives_the_bare_picture(lanterna: Run, folder: Path) -> None:
     result = lanterna(*VISUALIZE, "--steps", "2", "--size", "20x31", "--out", "one.png")
     assert result.code == 0
     assert pixels("one.png").shape == (20, 31, 3)
-    assert result.out.splitlines()[0].startswith("conv1:0: activation ")
+    assert result.out.splitlines()[0].startswith("conv2:0: activation ")
     assert result.out.splitlines()[-1] == "one.png"
     assert [path.name for path in folder.glob("*.png")] == ["one.png"]
 
@@ -64,11 +64,11 @@ def test_no_steps_give_the_picture_they_start_from(lanterna: Run, folder: Path) 
 
 
 def test_many_units_give_a_sheet_and_singles_on_request(lanterna: Run, folder: Path) -> None:
-    assert lanterna("visualize", TINY, "conv1:0-2", "--steps", "2", "--out", "many.png").code == 0
+    assert lanterna("visualize", TINY, "conv2:0-2", "--steps", "2", "--out", "many.png").code == 0
     assert [path.name for path in folder.glob("*.png")] == ["many.png"]
     height, width, _ = pixels("many.png").shape
     assert height > 32 and width >= 3 * 32
-    assert lanterna("visualize", TINY, "conv1:0-2", "--steps", "2", "--out", "many.png", "--singles").code == 0
+    assert lanterna("visualize", TINY, "conv2:0-2", "--steps", "2", "--out", "many.png", "--singles").code == 0
     singles = sorted(path.name for path in folder.glob("many-*.png"))
     assert singles == ["many-000.png", "many-001.png", "many-002.png"]
     assert all(pixels(single).shape == (32, 32, 3) for single in singles)
@@ -84,7 +84,7 @@ def test_quiet_says_nothing_on_stderr(lanterna: Run) -> None:
 
 
 def test_maximize_is_the_opposite_of_minimize(lanterna: Run, folder: Path) -> None:
-    (folder / "recipe.toml").write_text('units = ["conv1:0"]\nsteps = 4\nsmooth = 0\nminimize = true\n')
+    (folder / "recipe.toml").write_text('units = ["conv2:0"]\nsteps = 4\nsmooth = 0\nminimize = true\n')
     by_file = json.loads(lanterna("visualize", TINY, "--recipe", "recipe.toml", "--json").out)
     over_it = json.loads(lanterna("visualize", TINY, "--recipe", "recipe.toml", "--maximize", "--json").out)
     assert by_file["recipe"]["recipe"]["minimize"] and not over_it["recipe"]["recipe"]["minimize"]
@@ -96,13 +96,14 @@ def test_maximize_is_the_opposite_of_minimize(lanterna: Run, folder: Path) -> No
 
 
 def test_json_of_visualize(lanterna: Run) -> None:
-    result = lanterna("visualize", TINY, "conv1:0", "logits:sea", "--steps", "3", "--json", "--seed", "5")
+    result = lanterna("visualize", TINY, "conv2:0", "logits:sea", "--steps", "3", "--json", "--seed", "5")
     found = json.loads(result.out)
     assert set(found) == {
-        "recipe", "outputs", "units", "activation", "start_activation", "sample_activation", "dead", "steps", "stopped"
+        "recipe", "outputs", "units", "activation", "start_activation", "sample_activation", "dead", "exact", "steps",
+        "stopped",
     }  # fmt: skip
     assert found["outputs"] == ["visualize.png"]
-    assert found["units"] == ["conv1:0", "sea lion"]
+    assert found["units"] == ["conv2:0", "sea lion"]
     for name in ("activation", "start_activation", "sample_activation", "dead"):
         assert len(found[name]) == 2
     assert found["steps"] == 3 and found["stopped"] is False
@@ -111,7 +112,7 @@ def test_json_of_visualize(lanterna: Run) -> None:
     assert set(record) == {"recipe", "network", "versions", "threads", "device", "inputs", "options"}
     assert record["recipe"]["seed"] == 5 and record["network"]["source"] == TINY
     assert len(record["network"]["weights_sha256"]) == 64
-    assert VisualizeRecipe.model_validate(record["recipe"]).units == ("conv1:0", "logits:sea")
+    assert VisualizeRecipe.model_validate(record["recipe"]).units == ("conv2:0", "logits:sea")
 
 
 def test_data_tells_how_far_real_pictures_go(lanterna: Run, folder: Path) -> None:
@@ -120,16 +121,16 @@ def test_data_tells_how_far_real_pictures_go(lanterna: Run, folder: Path) -> Non
     shown = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     for number, picture in enumerate(shown):
         pictures.save(picture[None], place / f"{number}.png")
-    flags = ["conv1:0", "conv1:1", "--steps", "2", "--data", f"folder:{place}"]
+    flags = ["conv2:0", "conv2:1", "--steps", "2", "--data", f"folder:{place}"]
     found = json.loads(lanterna("visualize", TINY, *flags, "--json").out)["real"]
-    features = tiny.network().capture((shown * 255).round() / 255, ["conv1"])["conv1"].mean((2, 3))
+    features = tiny.network().capture((shown * 255).round() / 255, ["conv2"])["conv2"].mean((2, 3))
     assert [one["pictures"] for one in found] == [6, 6]
     for unit, one in enumerate(found):
         assert one["highest"] == pytest.approx(float(features[:, unit].max()), abs=1e-4)
         assert one["quantile_99"] == pytest.approx(float(features[:, unit].double().quantile(0.99)), abs=1e-4)
     said = lanterna("visualize", TINY, *flags)
     assert "99 %" in said.out and "6 real pictures" in said.out
-    refused = lanterna("visualize", TINY, "conv1:0", "--data", "folder:nowhere")
+    refused = lanterna("visualize", TINY, "conv2:0", "--data", "folder:nowhere")
     assert refused.code == 2 and "nowhere" in refused.err
 
 

@@ -15,7 +15,7 @@ from lanterna import InputError, Network, PictureError, Preprocessing, data, pic
 from lanterna.events import STOP, Event, Stepped
 from lanterna.patterns.fields import Place, crop, effective, place
 from lanterna.patterns.projection import Method, alike, project, randomised
-from lanterna.techniques.panels import marked, shown_pattern
+from lanterna.techniques.panels import marked, patch_of, shown_pattern
 from lanterna.techniques.patterns import PatternsRecipe, open_data, patterns_units, run
 
 METHODS: tuple[Method, ...] = ("deconvnet", "guided", "gradient", "gradient-input")
@@ -158,7 +158,9 @@ def test_a_field_that_exceeds_the_picture_has_no_place() -> None:
 @pytest.mark.parametrize("layer", ["conv1", "act1", "conv2", "act2"])
 def test_the_recorded_place_is_exact(scans: Path, some: str, layer: str) -> None:
     """The activation there equals the recorded value, and its gradient vanishes outside of the crop."""
-    result = run(PatternsRecipe(units=(layer,), data=some, steps=0, projection="gradient", crops=False), tiny.network())
+    result = run(
+        PatternsRecipe(units=(layer,), data=some, top=6, steps=0, projection="gradient", crops=False), tiny.network()
+    )
     assert len(result.units) == 8
     for one in result.units:
         assert len(one.found) == 6
@@ -166,6 +168,42 @@ def test_the_recorded_place_is_exact(scans: Path, some: str, layer: str) -> None
             assert found.difference < 1e-4 and found.place is not None
             assert found.outside == pytest.approx(0, abs=1e-5)
             assert found.patch.shape[2:] == found.place.size == tiny.network().layer(layer).receptive_field
+
+
+def test_places_inside_come_first_and_the_highest_of_all_is_always_there(scans: Path, some: str) -> None:
+    result = run(PatternsRecipe(units=("conv2",), data=some, top=4, steps=0), tiny.network())
+    at_border = 0
+    for one in result.units:
+        assert len(one.found) == 4 and not one.found[0].border
+        kinds = [found.border for found in one.found]
+        assert kinds == sorted(kinds), "those at a border come last"
+        for border in (False, True):
+            values = [found.value for found in one.found if found.border == border]
+            assert values == sorted(values, reverse=True)
+        for found in one.found:
+            assert found.place is not None and (found.place.inside((32, 32)) != found.place) == found.border
+        # The maximum over all positions of all samples is shown, at a border or not.
+        assert one.highest is not None and one.highest.value == pytest.approx(float(one.scan.best.value[one.unit.channel, 0]))
+        at_border += one.highest.border
+        assert [place["border"] for place in one.numbers()["places"]] == kinds
+    assert at_border and any("border" in line for line in result.says())
+
+
+def test_few_pictures_give_few_places_and_a_sentence(scans: Path, some: str) -> None:
+    recipe = PatternsRecipe(units=("act2:0",), data=some, steps=0)
+    result = run(recipe, tiny.network())
+    assert result.few and len(result.units[0].found) == result.top == 4
+    assert any("so few pictures" in line for line in result.says())
+    assert run(recipe.model_copy(update={"top": 2}), tiny.network()).top == 2
+
+
+def test_a_patch_at_a_border_has_a_line_where_the_picture_ends(scans: Path, some: str) -> None:
+    units = run(PatternsRecipe(units=("conv2",), data=some, top=4, steps=0), tiny.network()).units
+    one = next(found for unit in units for found in unit.found if found.border)
+    shown, plain = patch_of(one), one.patch.expand(-1, 3, -1, -1)
+    assert not torch.equal(shown, plain) and shown.shape == plain.shape
+    # What is in the picture is left alone: only white has changed.
+    assert bool((plain[shown != plain] == 1).all())
 
 
 def test_a_unit_of_the_whole_picture_has_an_effective_field(scans: Path, some: str) -> None:
@@ -234,15 +272,20 @@ def test_stopping_shows_what_was_found_and_goes_on_later(scans: Path, some: str)
 
 def test_more_asked_than_there_is(scans: Path, some: str) -> None:
     result = run(PatternsRecipe(units=("act2:0",), data=some, top=50, steps=0), tiny.network())
-    assert len(result.units[0].found) == 6
-    assert "50 places were asked for; the data has 6" in result.says()
+    # One of each picture inside, and the highest of all where it is at a border.
+    count = len(result.units[0].found)
+    assert count == 6 + result.units[0].found[-1].border
+    assert f"50 places were asked for; the data has {count}" in result.says()
 
 
 def test_one_picture_only(scans: Path, tmp_path: Path) -> None:
     pictures.save(torch.rand(1, 3, 120, 120), tmp_path / "one.png")
     recipe = PatternsRecipe(units=("act2:0",), data=f"folder:{tmp_path}", steps=0)
-    assert len(run(recipe, tiny.network()).units[0].found) == 1
-    assert len(run(recipe.model_copy(update={"repeat": True}), tiny.network()).units[0].found) == 9
+    one, *border = run(recipe, tiny.network()).units[0].found
+    # Beside the place inside at most the highest of all, where it is at a border.
+    assert not one.border and all(found.border and found.value > one.value for found in border) and len(border) <= 1
+    repeated = run(recipe.model_copy(update={"repeat": True, "top": 9}), tiny.network())
+    assert len(repeated.units[0].found) == 9
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from lanterna import InputError, Network, data, pictures
 from lanterna.events import STOP, Event, Stepped
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.patterns import Best, Scan, kernels, merge, scan, store
+from lanterna.patterns.fields import inside_of, place
 
 LAYERS = ["conv1", "act1", "conv2", "act2", "logits"]
 
@@ -100,6 +101,26 @@ def test_the_places_are_those_that_sorting_everything_finds(layer: str) -> None:
             if int(found.best.sample[unit, rank]) == order[rank]:
                 assert row * width + column == int(place[order[rank], unit])
         assert len(set(found.best.sample[unit].tolist())) == 5, "one place for each picture"
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_places_inside_are_those_that_sorting_all_inside_finds(layer: str) -> None:
+    dataset, network = _array(), tiny.network()
+    found = scan(network, dataset, LAYERS, k=5).layers[layer]
+    features = _features(dataset, layer)
+    bounds = inside_of(network.layer(layer), features.shape, network.input_size)
+    if bounds is None:
+        assert not (found.inside.sample >= 0).any()
+        return
+    top, bottom, left, right = bounds
+    for row, column in ((top, left), (bottom, right)):
+        where = place(network.layer(layer), row, column, network.input_size)
+        assert where is not None and where.inside(network.input_size) == where
+    peak = features[:, :, top : bottom + 1, left : right + 1].flatten(2).amax(2)
+    highest = peak.sort(0, descending=True).values[:5].T
+    assert torch.allclose(found.inside.value, highest, atol=1e-5)
+    assert bool((found.inside.row >= top).all() and (found.inside.row <= bottom).all())
+    assert bool((found.inside.column >= left).all() and (found.inside.column <= right).all())
 
 
 def test_equal_pictures_are_in_the_order_of_their_ids() -> None:

@@ -94,6 +94,8 @@ def _numbers(made: Patterns) -> dict[str, Any]:
     return {
         "data": made.data,
         "pictures": made.pictures,
+        "top": made.top,
+        "few": made.few,
         "samples": made.samples,
         "crops": made.crops,
         "unreadable": dict(made.unreadable),
@@ -117,7 +119,11 @@ def _report(made: Patterns, files: list[Path]) -> None:
         results.print("NAME#TOP,LEFT,SIDE is a crop, in pixels", markup=False)
     kind = "crops" if made.crops else "pictures"
     for one in made.units:
-        best = f"{one.found[0].value:.2f} in {one.found[0].sample}" if one.found else "nowhere"
+        highest = one.highest
+        best = f"{highest.value:.2f} in {highest.sample}" if highest else "nowhere"
+        if highest and highest.border:
+            inside = [found for found in one.found if not found.border]
+            best += f", at its border ({inside[0].value:.2f} inside, in {inside[0].sample})" if inside else ", at its border"
         # A class, or a layer without a map, has one position in each picture, and no mean besides.
         mapped = one.scan.places > one.scan.count
         share = f"{float(one.scan.share_active[one.unit.channel]):.0%}"
@@ -125,8 +131,8 @@ def _report(made: Patterns, files: list[Path]) -> None:
         beside = ""
         activation = made.made_activation(one.unit)
         if activation is not None:
-            highest = f"mean over the map {float(one.scan.highest[one.unit.channel]):.2f} at most, " if mapped else ""
-            beside = f"; {highest}{activation:.2f} in the picture made for it"
+            mean = f"mean over the map {float(one.scan.highest[one.unit.channel]):.2f} at most, " if mapped else ""
+            beside = f"; {mean}{activation:.2f} in the picture made for it"
         results.print(f"{one.unit.title}: highest {best}; active {active}{beside}", markup=False)
     for file in files:
         results.print(str(file), markup=False)

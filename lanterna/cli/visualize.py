@@ -87,13 +87,13 @@ def _run(recipe: VisualizeRecipe, net: Network, common: Common, until: int | Non
 
 
 def _shown(result: Visualization, *, strip: bool) -> Any:
-    """The picture that is saved: bare for one unit, else a sheet."""
+    """The picture that is saved: bare for one unit, else a sheet; a sheet as well where its filter stands beside it."""
     if strip:
         rows = [frame for i in range(len(result.pictures)) for frame in result.strip[:, i].expand(-1, 3, -1, -1)]
         before = [f"step {step}" for step in result.strip_steps[:-1]]
         captions = [text for caption in result.captions() for text in (*before, caption)]
         return pictures.sheet(rows, captions, columns=len(result.strip))
-    return result.sheet() if len(result.pictures) > 1 else result.pictures
+    return result.sheet() if len(result.pictures) > 1 or any(result.exact) else result.pictures
 
 
 def _make(
@@ -126,6 +126,7 @@ def _numbers(result: Visualization) -> dict[str, Any]:
         "start_activation": list(result.start_activation),
         "sample_activation": None if result.sample_activation is None else list(result.sample_activation),
         "dead": list(result.dead),
+        "exact": list(result.exact),
         "steps": result.steps,
         "stopped": result.stopped,
     }
@@ -153,14 +154,22 @@ def _report(result: Visualization, files: list[Path], beside: dict[str, list[Rea
     for i, (unit, end, start, real, dead) in enumerate(
         zip(result.units, result.activation, result.start_activation, samples, result.dead, strict=True)
     ):
-        best = "" if real is None else f", best sample picture {real:.2f}"
-        if beside:
+        where = "place of the sample pictures" if result.exact[i] else "sample picture"
+        best = "" if real is None else f", best {where} {real:.2f}"
+        if beside and not result.exact[i]:
             one = beside["real"][i]
             best += (
                 f"; of {counted(one.pictures, 'real picture')} at most {one.highest:.2f}, 99 % below {one.quantile_99:.2f}"
             )
         note = "  DEAD: no gradient ever reached it" if dead else ""
+        note += "  EXACT" if result.exact[i] else ""
         results.print(f"{unit.title}: activation {end:.2f} (start {start:.2f}{best}){note}", markup=False)
+    if any(result.exact):
+        results.print(
+            "EXACT: it only weighs the pixels it sees, so its filter and the patch it wants are known; "
+            "the numbers are of one position, with the patch on grey",
+            markup=False,
+        )
     for file in files:
         results.print(str(file), markup=False)
 

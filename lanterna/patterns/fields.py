@@ -1,5 +1,6 @@
 """Where in the picture a position of a layer looks: its receptive field placed exactly, or what of it counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from lanterna.networks.layer import Layer
 
-__all__ = ["Place", "crop", "effective", "place"]
+__all__ = ["Place", "crop", "effective", "inside_of", "place"]
 
 _ENERGY = 0.9  # of the gradient's energy along each side lies within the effective field
 
@@ -42,6 +43,25 @@ def place(layer: Layer, row: int, column: int, size: tuple[int, int]) -> Place |
         floor(columns.first + column * columns.stride), ceil(columns.last + column * columns.stride),
     )  # fmt: skip
     return None if found.size[0] > size[0] or found.size[1] > size[1] else found
+
+
+def inside_of(layer: Layer, shape: Sequence[int], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The rows and columns, first and last of each, of the positions of `layer` that see nothing beyond a picture of `size`.
+
+    `shape` is that of the layer's features, (B, C, h, w). None where there is no such position, and where each sees the
+    whole picture.
+    """
+    if layer.view is None or len(shape) != 4:
+        return None
+    bounds: list[int] = []
+    for axis, count, side in zip(layer.view, shape[2:], size, strict=True):
+        within = [
+            i for i in range(count) if floor(axis.first + i * axis.stride) >= 0 and ceil(axis.last + i * axis.stride) < side
+        ]
+        if not within:
+            return None
+        bounds += [within[0], within[-1]]
+    return bounds[0], bounds[1], bounds[2], bounds[3]
 
 
 def crop(picture: Tensor, where: Place, outside: float = 1.0) -> Tensor:

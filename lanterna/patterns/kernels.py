@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Integers", "compiled", "look", "take"]
+__all__ = ["Floats", "Integers", "compiled", "enter", "look", "take"]
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
@@ -63,29 +63,22 @@ def take(
     maps: Floats,
     seen: tuple[Floats, Integers, Floats],
     affine: tuple[Floats, Floats],
-    samples: Integers,
-    sources: Integers,
     labels: Integers,
-    best: tuple[Floats, Integers, Integers, Integers, Integers],
     sums: Floats,
     highest: Floats,
     class_total: Floats,
     class_count: Integers,
     step: int,
 ) -> None:
-    """Enter what was `seen` of maps (B, H, W, C) by `look` into the best places and the sums, which are changed.
+    """Enter what was `seen` of maps (B, H, W, C) by `look` into the sums, which are changed.
 
-    Values are those of the maps times affine[0], plus affine[1], each (C,). `samples`, their `sources` and `labels` (-1:
-    none) are (B,); samples come in order, so that of equal values the first stays first. `best`: value, sample, row,
-    column and source, each (C, k), best first; a source has one place. `sums` (4, C): of means, and over every `step`-th
-    position of values, squares and the number above zero.
+    Values are those of the maps times affine[0], plus affine[1], each (C,). `labels` (-1: none) are (B,). `sums` (4, C): of
+    means, and over every `step`-th position of values, squares and the number above zero.
     """
     batch, _, width, channels = maps.shape
     positions = maps.shape[1] * width
-    peaks, rows, means = seen
+    _, _, means = seen
     scale, shift = affine
-    value, sample, row, column, source = best
-    k = value.shape[1]
     for b in range(batch):
         label = labels[b]
         if label >= 0:
@@ -103,11 +96,51 @@ def take(
                 sums[1, c] += own
                 sums[2, c] += own * own
                 sums[3, c] += own > 0
+
+
+def enter(
+    maps: Floats,
+    seen: tuple[Floats, Integers, Floats],
+    affine: tuple[Floats, Floats],
+    samples: Integers,
+    sources: Integers,
+    best: tuple[Floats, Integers, Integers, Integers, Integers],
+    bounds: tuple[int, int, int, int],
+) -> None:
+    """Enter the highest place of each map into `best`, of those in rows and columns from `bounds` (first, last, first, last).
+
+    `maps`, `seen` and `affine` are those of `take`. `samples` and their `sources` are (B,); samples come in order, so that of
+    equal values the first stays first. `best`, which is changed: value, sample, row, column and source, each (C, k), best
+    first; a source has one place. A map whose highest value at all is not high enough is not gone through.
+    """
+    batch, height, width, channels = maps.shape
+    peaks, rows, _ = seen
+    scale, shift = affine
+    value, sample, row, column, source = best
+    top, bottom, left, right = bounds
+    whole = top == 0 and left == 0 and bottom == height - 1 and right == width - 1
+    k = value.shape[1]
+    for b in range(batch):
         for c in range(channels):
             sign = np.float32(-1 if scale[c] < 0 else 1)
-            own = np.float32(sign * peaks[b, c] * scale[c] + shift[c])
+            peak = peaks[b, c]
+            own = np.float32(sign * peak * scale[c] + shift[c])
             if not own > value[c, k - 1]:
                 continue
+            y, x = rows[b, c], 0
+            if whole:
+                while maps[b, y, x, c] * sign != peak:
+                    x += 1
+            else:
+                y, x, peak = top, left, np.float32(-np.inf)
+                for i in range(top, bottom + 1):
+                    for j in range(left, right + 1):
+                        here = maps[b, i, j, c] * sign
+                        if here > peak:
+                            y, x, peak = i, j, here
+                own = np.float32(sign * peak * scale[c] + shift[c])
+                if not own > value[c, k - 1]:
+                    continue
             # Where the picture has a place already, that one goes, or the new one does not come.
             last = k - 1
             for i in range(k):
@@ -116,13 +149,10 @@ def take(
                     break
             if last < 0:
                 continue
-            x = 0
-            while maps[b, rows[b, c], x, c] * sign != peaks[b, c]:
-                x += 1
             i = last
             while i > 0 and own > value[c, i - 1]:
                 value[c, i], sample[c, i], source[c, i] = value[c, i - 1], sample[c, i - 1], source[c, i - 1]
                 row[c, i], column[c, i] = row[c, i - 1], column[c, i - 1]
                 i -= 1
             value[c, i], sample[c, i], source[c, i] = own, samples[b], sources[b]
-            row[c, i], column[c, i] = rows[b, c], x
+            row[c, i], column[c, i] = y, x

@@ -26,14 +26,16 @@ def kept_samples(ids: Sequence[str]) -> list[int]:
 class LayerScan:
     """One layer over `count` pictures; C units.
 
-    `best`: the highest places. `highest` (C,): the highest mean over a map of any picture. `total` (C,): sum of the
-    means over the map. `places`: at how many positions variance and activity were taken, at most 16 a picture, evenly
-    spaced; `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these.
+    `best`: the highest places; `inside`: the highest of those that see nothing beyond the picture's border, none where all
+    positions do, or each sees the whole picture. `highest` (C,): the highest mean over a map of any picture. `total` (C,):
+    sum of the means over the map. `places`: at how many positions variance and activity were taken, at most 16 a picture,
+    evenly spaced; `place_total`, `place_squares` and `active` (C,): sum, sum of squares and number above zero over these.
     `kept`: the samples whose mean, peak and one position's value are in `kept_values` (3, n, C). `class_total`
     (classes, C) and `class_count` (classes,): sums of means, for data with classes, else with no rows.
     """
 
     best: Best
+    inside: Best
     count: int
     places: int
     highest: Tensor
@@ -52,6 +54,7 @@ class LayerScan:
         sums = [torch.zeros(units, dtype=torch.float64) for _ in range(4)]
         return cls(
             best=Best.empty(units, k),
+            inside=Best.empty(units, k),
             count=0,
             places=0,
             highest=torch.full((units,), -torch.inf),
@@ -125,6 +128,7 @@ def merge(one: LayerScan, other: LayerScan, sources: Tensor | None = None) -> La
     return replace(
         one,
         best=one.best.joined(other.best, sources),
+        inside=one.inside.joined(other.inside, sources),
         highest=torch.maximum(one.highest, other.highest),
         kept=kept[order],
         kept_values=torch.cat([one.kept_values, other.kept_values], 1)[:, order],

@@ -13,6 +13,7 @@ from lanterna.events import Done, Listener, Started, Stepped
 from lanterna.networks.capture import Passing
 from lanterna.networks.network import Network
 from lanterna.patterns.feed import Batch, batches
+from lanterna.patterns.fields import inside_of
 from lanterna.patterns.layer_scan import LayerScan, kept_samples
 from lanterna.patterns.watch import Batched, Summary, Watch
 from lanterna.wording import counted
@@ -132,6 +133,7 @@ class _Pass:
     """Some layers over one stretch of the data."""
 
     def __init__(self, network: Network, dataset: Dataset, scans: Mapping[str, LayerScan], repeat: bool) -> None:
+        self._network = network
         crops = isinstance(dataset, Crops) and not repeat
         self._sources = (
             torch.tensor([dataset.source(i) for i in range(len(dataset))]) if crops else torch.arange(len(dataset))
@@ -165,7 +167,8 @@ class _Pass:
         if last is not None and last.holds(passing.features) and last.passing.affine is passing.affine:
             name, others = last.passing.names[0], list(passing.names)
         else:
-            self._watches[name] = Watch(self._scans[name], passing.affine, self._sources, len(self._kept))
+            inside = inside_of(self._network.layer(name), passing.features.shape, self._network.input_size)
+            self._watches[name] = Watch(self._scans[name], passing.affine, self._sources, len(self._kept), inside)
         self._same |= dict.fromkeys(others, name)
 
     def take(self, batch: Batch, forward: Callable[[Tensor], None]) -> None:

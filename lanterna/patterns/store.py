@@ -23,8 +23,9 @@ from lanterna.patterns.scan import Scan
 
 __all__ = ["about", "check_writable", "default_file", "load", "store"]
 
-SCHEMA_VERSION = 1
-_TENSORS = tuple(part.name for part in fields(LayerScan) if part.name not in ("best", "count", "places"))
+SCHEMA_VERSION = 2
+_TENSORS = tuple(part.name for part in fields(LayerScan) if part.name not in ("best", "inside", "count", "places"))
+_PLACES = ("best", "inside")
 _BEST = tuple(part.name for part in fields(Best))
 
 
@@ -96,9 +97,9 @@ def _scan(head: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Scan:
         if "same" in said:
             layers[layer] = layers[said["same"]]
             continue
-        best = Best(*(tensors[f"{layer}/best.{name}"] for name in _BEST))
+        best, inside = (Best(*(tensors[f"{layer}/{of}.{name}"] for name in _BEST)) for of in _PLACES)
         parts = {name: tensors[f"{layer}/{name}"] for name in _TENSORS}
-        layers[layer] = LayerScan(best=best, count=said["count"], places=said["places"], **parts)
+        layers[layer] = LayerScan(best=best, inside=inside, count=said["count"], places=said["places"], **parts)
     return Scan(layers, {layer: said["seen"] for layer, said in head["layers"].items()}, head["unreadable"])
 
 
@@ -114,7 +115,8 @@ def store(scan: Scan, path: Path, said: Mapping[str, Any]) -> None:
             head["layers"][layer] = {"same": shared, "seen": scan.seen[layer]}
             continue
         head["layers"][layer] = {"seen": scan.seen[layer], "count": found.count, "places": found.places}
-        tensors |= {f"{layer}/best.{name}": getattr(found.best, name).contiguous() for name in _BEST}
+        for of in _PLACES:
+            tensors |= {f"{layer}/{of}.{name}": getattr(getattr(found, of), name).contiguous() for name in _BEST}
         tensors |= {f"{layer}/{name}": getattr(found, name).contiguous() for name in _TENSORS}
     try:
         replace_file(path, [to_bytes(tensors, {"lanterna": json.dumps(head)})])

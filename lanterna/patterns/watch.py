@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from lanterna.patterns.best import Best
-from lanterna.patterns.kernels import Floats, Integers, compiled, look, take
+from lanterna.patterns.kernels import Floats, Integers, compiled, enter, look, take
 from lanterna.patterns.layer_scan import LayerScan
 
-__all__ = ["Batched", "Summary", "Watch"]
+# Rows and columns, the first and the last of each.
+Bounds = tuple[int, int, int, int]
+
+__all__ = ["Batched", "Bounds", "Summary", "Watch"]
 
 _GRID = 16  # positions of a map that variance and activity are taken at
 
@@ -62,17 +65,25 @@ class Watch:
     With `affine`, (scale, shift), each (C,), the layer's values are those that are seen times scale, plus shift.
     """
 
-    def __init__(self, scan: LayerScan, affine: tuple[Tensor, Tensor] | None, sources: Tensor, room: int) -> None:
-        """`sources` has the picture of every sample; `room` is how many samples will be kept for quantiles."""
+    def __init__(
+        self,
+        scan: LayerScan,
+        affine: tuple[Tensor, Tensor] | None,
+        sources: Tensor,
+        room: int,
+        inside: Bounds | None = None,
+    ) -> None:
+        """`sources` has the picture of every sample; `room` is how many samples will be kept for quantiles.
+
+        Positions in `inside` see nothing beyond the picture's border; None where no position does, or all see everything.
+        """
         units = len(scan.highest)
         scale, shift = affine or (torch.ones(units), torch.zeros(units))
         self._affine = scale.cpu().numpy(), shift.cpu().numpy()
         # Times a negative scale, the lowest is the highest.
         self._sign = np.where(self._affine[0] < 0, np.float32(-1), np.float32(1))
-        best = scan.best
-        # A place that is not there has no picture.
-        pictures = torch.where(best.sample >= 0, sources[best.sample.clamp(min=0)], -1)
-        self._best = tuple(_own(part) for part in (best.value, best.sample, best.row, best.column, pictures))
+        self._best, self._inside = _places(scan.best, sources), _places(scan.inside, sources)
+        self._bounds = inside
         self._sums = np.stack([_own(s) for s in (scan.total, scan.place_total, scan.place_squares, scan.active)])
         self._highest, self._classes = _own(scan.highest), (_own(scan.class_total), _own(scan.class_count))
         self._before = scan
@@ -94,9 +105,11 @@ class Watch:
         step = -(-positions // _GRID)
         # An odd step does not keep to the same columns of maps with even sides.
         step += step > 1 and step % 2 == 0
-        given = (batch.samples, batch.sources, batch.labels)
-        enter = compiled(take)
-        enter(maps, summary.seen, self._affine, *given, self._best, self._sums, self._highest, *self._classes, step)
+        compiled(take)(maps, summary.seen, self._affine, batch.labels, self._sums, self._highest, *self._classes, step)
+        whole = (0, maps.shape[1] - 1, 0, maps.shape[2] - 1)
+        for best, bounds in ((self._best, whole), (self._inside, self._bounds)):
+            if bounds is not None:
+                compiled(enter)(maps, summary.seen, self._affine, batch.samples, batch.sources, best, bounds)
         self._count += len(batch.samples)
         self._places += len(batch.samples) * len(range(0, positions, step))
         for place, sample in batch.kept:
@@ -111,7 +124,7 @@ class Watch:
     def scan(self) -> LayerScan:
         """The layer's scan with what was seen."""
         total, place_total, place_squares, active = (torch.from_numpy(part.copy()) for part in self._sums)
-        value, sample, row, column = (torch.from_numpy(part.copy()) for part in self._best[:4])
+        best, inside = (Best(*(torch.from_numpy(part.copy()) for part in held[:4])) for held in (self._best, self._inside))
         class_total, class_count = (torch.from_numpy(part.copy()) for part in self._classes)
         kept, kept_values = self._before.kept, self._before.kept_values
         if self._kept:
@@ -119,7 +132,8 @@ class Watch:
             kept_values = torch.cat([kept_values, torch.from_numpy(self._values[:, : len(self._kept)])], 1)
         return replace(
             self._before,
-            best=Best(value, sample, row, column),
+            best=best,
+            inside=inside,
             count=self._count,
             places=self._places,
             highest=torch.from_numpy(self._highest.copy()),
@@ -132,6 +146,12 @@ class Watch:
             class_total=class_total,
             class_count=class_count,
         )
+
+
+def _places(best: Best, sources: Tensor) -> "tuple[Floats | Integers, ...]":
+    """Value, sample, row, column and picture of the places, to be changed; a place that is not there has no picture."""
+    pictures = torch.where(best.sample >= 0, sources[best.sample.clamp(min=0)], -1)
+    return tuple(_own(part) for part in (best.value, best.sample, best.row, best.column, pictures))
 
 
 def _own(tensor: Tensor) -> "Floats | Integers":

@@ -19,7 +19,10 @@ _LEAST_SIDE = 64
 
 
 def step_cost(run: Callable[[Listener], object]) -> float:
-    """Seconds for a step of `run`, which gets a listener and takes two steps or more; the first is not counted."""
+    """Seconds for a step of `run`, which gets a listener and takes two steps or more; the first is not counted.
+
+    A run that takes none, as of units whose answer is known, costs nothing.
+    """
     ticks: list[float] = []
 
     def note(event: Event) -> None:
@@ -27,7 +30,7 @@ def step_cost(run: Callable[[Listener], object]) -> float:
             ticks.append(time.perf_counter())
 
     run(note)
-    return (ticks[-1] - ticks[0]) / max(len(ticks) - 1, 1)
+    return (ticks[-1] - ticks[0]) / (len(ticks) - 1) if len(ticks) > 1 else 0.0
 
 
 def fitting(seconds: float, cost: float, least: int, most: int) -> int:

@@ -13,6 +13,7 @@ from lanterna.patterns.layer_scan import LayerScan
 from lanterna.techniques.panels import unit_panels
 from lanterna.techniques.units import Unit
 from lanterna.techniques.visualization import Visualization
+from lanterna.wording import counted
 
 if TYPE_CHECKING:
     from lanterna.techniques.patterns import PatternsRecipe
@@ -27,9 +28,10 @@ _ROWS = 6  # units on one sheet
 class Found:
     """One place: `value` of the unit at (`row`, `column`) of its map in `sample`.
 
-    `place` is the receptive field in the picture as the network sees it, or None where it exceeds the picture; then
-    `effective` is the part that counts. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern` the
-    projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
+    `place` is the receptive field in the picture of `size` that the network sees, or None where it exceeds the picture or
+    fits inside of it at no position; then `effective` is the part that counts. At a `border` the field reaches beyond the
+    picture, and padding excites the unit as well. `patch` (1, C, h, w) in [0, 1] is what the picture has there, `pattern`
+    the projection, signed, `control` the same with the layers above shuffled, and `alike` how much the two correlate.
     Checks, which should be zero: `difference` of the activation, computed again, and the share of the projection
     `outside` of the field.
     """
@@ -47,11 +49,13 @@ class Found:
     alike: float
     difference: float
     outside: float
+    border: bool
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class UnitPatterns:
-    """One unit: its places, best first, and its layer's statistics over the data."""
+    """One unit: its places, those inside of pictures first, each kind best first, and its layer's statistics."""
 
     unit: Unit
     found: tuple[Found, ...]
@@ -63,6 +67,16 @@ class UnitPatterns:
         """The share of the places that are in pictures of the commonest class; None without classes."""
         labels = [place.label for place in self.found if place.label is not None and place.label >= 0]
         return max(Counter(labels).values()) / len(labels) if labels else None
+
+    @property
+    def highest(self) -> Found | None:
+        """The place with the highest value of all, at a border or not."""
+        return max(self.found, key=lambda one: one.value, default=None)
+
+    @property
+    def border(self) -> tuple[Found, ...]:
+        """The places at a border."""
+        return tuple(one for one in self.found if one.border)
 
     @property
     def alike(self) -> float | None:
@@ -83,6 +97,7 @@ class UnitPatterns:
                     "sample": one.sample,
                     "class": self.classes[one.label] if one.label is not None and one.label >= 0 else None,
                     "value": one.value,
+                    "border": one.border,
                     "row": one.row,
                     "column": one.column,
                     "field": None if one.place is None else [one.place.top, one.place.left, *one.place.size],
@@ -115,8 +130,9 @@ class UnitPatterns:
 class Patterns:
     """Units with their patches, and `made`, from unit to the visualisation and the place of its picture in it.
 
-    `samples` were looked at, crops where `crops` is true, of `pictures` pictures; `unreadable` has those that were skipped,
-    with the reason. `stopped` where someone asked to stop.
+    `samples` were looked at, crops where `crops` is true, of `pictures` pictures; at most `top` places of each unit are
+    shown, and `few` says that these are too large a part of all pictures to tell what a unit likes. `unreadable` has those
+    that were skipped, with the reason. `stopped` where someone asked to stop.
     """
 
     recipe: "PatternsRecipe"
@@ -126,6 +142,8 @@ class Patterns:
     data: str
     samples: int
     pictures: int
+    top: int
+    few: bool
     crops: bool
     unreadable: Mapping[str, str]
     notes: tuple[str, ...]
@@ -148,9 +166,20 @@ class Patterns:
         if self.unreadable:
             names = ", ".join(list(self.unreadable)[:5]) + (", ..." if len(self.unreadable) > 5 else "")
             said.append(f"{len(self.unreadable)} can't be read and were skipped: {names}")
-        fewest = min((len(one.found) for one in self.units), default=self.recipe.top)
-        if fewest < self.recipe.top:
-            said.append(f"{self.recipe.top} places were asked for; the data has {fewest}")
+        fewest = min((len(one.found) for one in self.units), default=self.top)
+        if self.recipe.top and fewest < self.top:
+            said.append(f"{self.top} places were asked for; the data has {fewest}")
+        if self.few:
+            said.append(
+                f"so few pictures show what excites a unit most among {self.pictures}, not what it looks for; some hundreds "
+                "of your own tell"
+            )
+        borders = sum(one.highest is not None and one.highest.border for one in self.units)
+        if any(one.border for one in self.units):
+            said.append(
+                "places at a picture's border, where padding counts as well, come last with a line at the edge"
+                + (f"; for {counted(borders, 'unit')} the highest place of all is one of them" if borders else "")
+            )
         return said + list(self.notes)
 
     def sheets(self) -> list[Tensor]:

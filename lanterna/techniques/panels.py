@@ -13,7 +13,7 @@ from lanterna.patterns.fields import Place
 if TYPE_CHECKING:
     from lanterna.techniques.found import Found, Patterns, UnitPatterns
 
-__all__ = ["grid", "marked", "shown_pattern", "unit_panels"]
+__all__ = ["grid", "marked", "patch_of", "shown_pattern", "unit_panels"]
 
 SIDE = 264
 _GAP = 4
@@ -75,13 +75,33 @@ def marked(picture: Tensor, where: Place | None) -> Tensor:
     return made
 
 
-def _patch(one: "Found") -> Tensor:
-    return marked(one.patch, one.effective)
+def patch_of(one: "Found") -> Tensor:
+    """What the picture has at a place, with what counts of it marked, or the picture's edge."""
+    return _edged(one) if one.border else marked(one.patch, one.effective)
+
+
+def _edged(one: "Found") -> Tensor:
+    """A patch at the border, with a line where the picture ends: beyond it there is nothing to show."""
+    patch = one.patch.expand(-1, 3, -1, -1).clone()
+    assert one.place is not None
+    seen, line = one.place.inside(one.size), max(1, round(max(one.place.size) / 40))
+    color = torch.tensor(_MARK).view(1, 3, 1, 1)
+    top, left = seen.top - one.place.top, seen.left - one.place.left
+    bottom, right = seen.bottom - one.place.top, seen.right - one.place.left
+    if top > 0:
+        patch[:, :, max(0, top - line) : top] = color
+    if bottom < one.place.size[0] - 1:
+        patch[:, :, bottom + 1 : bottom + 1 + line] = color
+    if left > 0:
+        patch[:, :, :, max(0, left - line) : left] = color
+    if right < one.place.size[1] - 1:
+        patch[:, :, :, right + 1 : right + 1 + line] = color
+    return patch
 
 
 def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], list[str], str]:
     """Panels, captions and title of one unit's row."""
-    top, method = whole.recipe.top, whole.recipe.projection
+    top, method = whole.top, whole.recipe.projection
     panels: list[Tensor] = []
     captions: list[str] = []
     if whole.recipe.steps:
@@ -89,17 +109,23 @@ def unit_panels(one: "UnitPatterns", whole: "Patterns") -> tuple[list[Tensor], l
             result, i = whole.made[one.unit]
             panels.append(_fit(result.pictures[i : i + 1].cpu(), SIDE))
             highest = float(one.scan.highest[one.unit.channel])
-            captions.append(f"made: mean {result.activation[i]:.2f}; of real pictures at most {highest:.2f}")
+            captions.append(
+                f"wants, exactly: {result.activation[i]:.2f} at one place"
+                if result.exact[i]
+                else f"made: mean {result.activation[i]:.2f}; of real pictures at most {highest:.2f}"
+            )
         else:
             panels.append(torch.ones(1, 3, SIDE, SIDE))
             captions.append("dead unit: nothing moves it" if one.unit in whole.dead else "not made: stopped before")
     panels += [
-        grid([_patch(found) for found in one.found], top),
+        grid([patch_of(found) for found in one.found], top),
         grid([shown_pattern(found.pattern) for found in one.found], top),
         grid([shown_pattern(found.control) for found in one.found], top),
     ]
-    values = [found.value for found in one.found]
+    values = [found.value for found in one.found if not found.border] or [found.value for found in one.found]
     span = f"{values[0]:.2f} to {values[-1]:.2f}" if values else "none"
+    if one.border:
+        span += f"; {len(one.border)} at a border, {max(found.value for found in one.border):.2f}"
     captions += [
         f"found: {len(one.found)} places, {span}",
         f"seen there, by {method}",

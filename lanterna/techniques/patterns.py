@@ -17,6 +17,7 @@ from lanterna.errors import InputError, LanternaError, PictureError
 from lanterna.events import Listener
 from lanterna.networks.network import LOGITS, Network
 from lanterna.patterns import store
+from lanterna.patterns.best import Best
 from lanterna.patterns.feed import fitted
 from lanterna.patterns.fields import crop, effective, place
 from lanterna.patterns.layer_scan import LayerScan
@@ -29,10 +30,13 @@ from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 from lanterna.techniques.visualize import run as visualize
 
-__all__ = ["FEW", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "run", "scanned"]
+__all__ = ["ENOUGH", "FEW", "FEW_PLACES", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "run", "scanned"]
 
 # With fewer pictures than this, crops of them count as data.
 FEW = 64
+# Places of each unit, a square of three by three, or two by two with fewer pictures to a place than ENOUGH: where a unit's
+# places are a good part of all pictures, they are what there is and not what it likes.
+PLACES, FEW_PLACES, ENOUGH = 9, 4, 8
 _MADE_AT_ONCE = 12
 _SIDE = 160
 _STEP = 3.0  # what a step of ascent takes, in passes of a picture
@@ -47,7 +51,9 @@ class PatternsRecipe(Recipe):
     data: Annotated[
         str, Names("data"), Field(description="samples, folder:PATH, mnist_5k, fashion_mnist, torchvision:NAME")
     ] = "samples"
-    top: Annotated[int, Field(ge=1, le=100, description="places of each unit")] = 9
+    top: Annotated[
+        int | None, Field(ge=1, le=100, description="places of each unit; by default 9, or 4 where the pictures are few")
+    ] = None
     crops: Annotated[
         bool | None, Field(description="crops at several scales count as data; by default with fewer than 64 pictures")
     ] = None
@@ -95,6 +101,15 @@ def _unreadable(dataset: Dataset) -> Iterator[str]:
             yield sample
 
 
+def top_of(recipe: PatternsRecipe, dataset: Dataset) -> int:
+    """How many places of each unit are shown."""
+    return recipe.top or (PLACES if _pictures(dataset) >= ENOUGH * PLACES else FEW_PLACES)
+
+
+def _pictures(dataset: Dataset) -> int:
+    return len(dataset.whole) if isinstance(dataset, Crops) else len(dataset)
+
+
 def scanned(
     recipe: PatternsRecipe,
     network: Network,
@@ -110,7 +125,7 @@ def scanned(
     target = file or store.default_file(said)
     store.check_writable(target)
     known = store.load(target, said)
-    lacking = (known or Scan()).lacking(layers, recipe.top, len(dataset))
+    lacking = (known or Scan()).lacking(layers, top_of(recipe, dataset), len(dataset))
     if known is not None and not lacking:
         return 0, lambda _listener: known
 
@@ -120,7 +135,7 @@ def scanned(
             dataset,
             layers,
             # A few more than asked for, so that a longer list needs no new pass.
-            k=max(recipe.top, 16),
+            k=max(top_of(recipe, dataset), 16),
             repeat=recipe.repeat,
             known=known,
             save=lambda state: store.store(state, target, said),
@@ -148,11 +163,12 @@ def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = No
     # One bar for all, in passes of a picture.
     series = Series(on_event, todo + _STEP * recipe.steps * len(units))
     found = look(series.part(todo))
-    complete = not found.lacking(layers, recipe.top, len(dataset))
+    top = top_of(recipe, dataset)
+    complete = not found.lacking(layers, top, len(dataset))
     generator = torch.Generator().manual_seed(recipe.seed)
     shuffled = {layer: randomised(network, layer, generator) for layer in layers}
     shown = tuple(
-        _unit(recipe, network, shuffled[unit.layer], dataset, found.layers[unit.layer], unit)
+        _unit(recipe, network, shuffled[unit.layer], dataset, found.layers[unit.layer], unit, top)
         for unit in units
         if unit.layer in found.layers
     )
@@ -164,7 +180,9 @@ def run(recipe: PatternsRecipe, network: Network, on_event: Listener | None = No
         dead=frozenset(dead),
         data=dataset.name,
         samples=len(dataset),
-        pictures=len(dataset.whole) if isinstance(dataset, Crops) else len(dataset),
+        pictures=_pictures(dataset),
+        top=top,
+        few=_pictures(dataset) < ENOUGH * top,
         crops=isinstance(dataset, Crops),
         unreadable=dict(found.unreadable),
         notes=dataset.notes,
@@ -179,19 +197,20 @@ def _size(recipe: PatternsRecipe, network: Network) -> tuple[int, int]:
 
 
 def _unit(
-    recipe: PatternsRecipe, network: Network, shuffled: Network, dataset: Dataset, layer: LayerScan, unit: Unit
+    recipe: PatternsRecipe, network: Network, shuffled: Network, dataset: Dataset, layer: LayerScan, unit: Unit, top: int
 ) -> UnitPatterns:
-    best, kind = layer.best, network.layer(unit.layer)
-    count = min(best.count(unit.channel), recipe.top)
-    samples = best.sample[unit.channel, :count].tolist()
-    rows, columns = best.row[unit.channel, :count], best.column[unit.channel, :count]
+    kind = network.layer(unit.layer)
+    fits = layer.inside.count(unit.channel) > 0
+    chosen = _chosen(layer, unit.channel, top, [_source(recipe, dataset, i) for i in range(len(dataset))])
+    rows, columns = torch.tensor([one[2] for one in chosen]), torch.tensor([one[3] for one in chosen])
     found: list[Found] = []
-    for i, sample in enumerate(samples):
+    for i, (value, sample, *_) in enumerate(chosen):
         picture = fitted(network, dataset, sample)
         at = (rows[i : i + 1], columns[i : i + 1])
         seen = project(network, picture, unit.layer, unit.channel, *at, recipe.projection)
         control = _control(shuffled, picture, unit, *at, recipe.projection)
-        where = place(kind, int(rows[i]), int(columns[i]), network.input_size)
+        # A field that fits inside at no position is as good as the whole picture.
+        where = place(kind, int(rows[i]), int(columns[i]), network.input_size) if fits else None
         counted = None
         if where is None:
             plain = project(network, picture, unit.layer, unit.channel, *at, "gradient")
@@ -201,7 +220,7 @@ def _unit(
             Found(
                 sample=dataset.ids[sample],
                 label=None if dataset.labels is None else dataset.labels[sample],
-                value=float(best.value[unit.channel, i]),
+                value=value,
                 row=int(rows[i]),
                 column=int(columns[i]),
                 place=where,
@@ -210,11 +229,41 @@ def _unit(
                 pattern=inside,
                 control=crop(control, where, 0.0) if where else control,
                 alike=float(alike(seen.pattern, control)),
-                difference=abs(float(seen.activation) - float(best.value[unit.channel, i])),
+                difference=abs(float(seen.activation) - value),
+                border=where is not None and where.inside(network.input_size) != where,
+                size=network.input_size,
                 outside=float(seen.pattern.abs().sum() - inside.abs().sum()) / max(float(seen.pattern.abs().sum()), 1e-30),
             )
         )
     return UnitPatterns(unit, tuple(found), layer, dataset.classes)
+
+
+def _source(recipe: PatternsRecipe, dataset: Dataset, sample: int) -> int:
+    """The picture that a sample is from; crops of one count as one unless they may repeat."""
+    return dataset.source(sample) if isinstance(dataset, Crops) and not recipe.repeat else sample
+
+
+def _chosen(layer: LayerScan, channel: int, top: int, sources: Sequence[int]) -> list[tuple[float, int, int, int]]:
+    """Value, sample, row and column of the places that are shown: those inside first, best first, then those at a border.
+
+    At a border are, of pictures that have no place inside, as many as are lacking; and the highest place of all, where it
+    is at a border: the last of those inside makes room for it.
+    """
+
+    def places(best: Best) -> list[tuple[float, int, int, int]]:
+        parts = (best.value, best.sample, best.row, best.column)
+        value, sample, row, column = (part[channel, : best.count(channel)].tolist() for part in parts)
+        return list(zip(value, sample, row, column, strict=True))
+
+    everywhere, inside = places(layer.best), places(layer.inside)
+    if not inside:
+        return everywhere[:top]
+    border = [one for one in everywhere if one not in inside]
+    highest = border[:1] if border and border[0] == everywhere[0] and border[0][0] > inside[0][0] else []
+    kept = inside[: max(1, top - len(highest))]
+    shown = {sources[one[1]] for one in kept}
+    lacking = [one for one in border if one not in highest and sources[one[1]] not in shown]
+    return (kept + highest + lacking)[:top]
 
 
 def _control(shuffled: Network, picture: Tensor, unit: Unit, row: Tensor, column: Tensor, method: Method) -> Tensor:

@@ -23,9 +23,10 @@ from lanterna.objectives import PICTURE, Objective, diversity, each
 from lanterna.pictures.colour import luminance
 from lanterna.priors import high_frequency, l2, total_variation
 from lanterna.recipe import Names, Recipe
+from lanterna.techniques.filters import ExactUnit, exact_units
 from lanterna.techniques.measure import measure, silent, values_of
 from lanterna.techniques.units import Unit, parse_size, parse_units
-from lanterna.techniques.visualization import Visualization
+from lanterna.techniques.visualization import Visualization, exactly, with_exact
 
 __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
 
@@ -206,9 +207,27 @@ def _check(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> No
 def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = None) -> Visualization:
     """Pictures that excite each of the recipe's units, all in one batch.
 
+    A unit that only weighs the pixels it sees needs no ascent: its filter and the patch it wants are given (`filters`).
     Raises InputError before anything is computed where a unit, size or picture is wrong, and LanternaError where every
     unit is dead.
     """
+    exact = _exact(recipe, network)
+    if all(exact):
+        size = parse_size(recipe.size, network)
+        return exactly(recipe, parse_units(recipe.units, network), [one for one in exact if one], size, on_event)
+    return with_exact(_climb(recipe, network, on_event), exact)
+
+
+def _exact(recipe: VisualizeRecipe, network: Network) -> list[ExactUnit | None]:
+    """What the units want exactly; None for those that are to be climbed, as all are where something else is asked for."""
+    units, size = parse_units(recipe.units, network), parse_size(recipe.size, network)
+    plain = recipe.start == "noise" and recipe.canvas == "fourier" and recipe.diversity == 1 and recipe.steps > 0
+    if not plain or any(unit.position is not None for unit in units):
+        return [None] * (len(units) * recipe.diversity)
+    return exact_units(network, units, size, minimize=recipe.minimize)
+
+
+def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None) -> Visualization:
     named = parse_units(recipe.units, network)
     units = [unit for unit in named for _ in range(recipe.diversity)]
     size = parse_size(recipe.size, network)

@@ -20,7 +20,7 @@ from lanterna.report.page import render
 from lanterna.report.patches import likeness, picture_of
 from lanterna.techniques.found import Patterns, UnitPatterns
 from lanterna.techniques.panels import unit_panels
-from lanterna.techniques.patterns import PatternsRecipe
+from lanterna.techniques.patterns import FEW_PLACES, PatternsRecipe
 from lanterna.techniques.patterns import run as find_patterns
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe, run
 
@@ -30,10 +30,6 @@ __all__ = ["KIND", "telling_units"]
 _LEAST_STEPS, _MOST_STEPS = 48, 256
 # Of the chapter's time: the pass over real pictures and the projections.
 _FOUND = 0.3
-# In real pictures, of each unit: a square of three by three, or two by two.
-_PLACES, _FEW_PLACES = 9, 4
-# Pictures to a place from which on the places say something of the unit.
-_ENOUGH = 8
 
 
 def telling_units(network: Network, layers: Sequence[str], picture: Tensor, count: int) -> dict[str, list[int]]:
@@ -74,13 +70,14 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
     panels = {} if found is None else {one.unit: (one, unit_panels(one, found)[0]) for one in found.units}
     samples = result.sample_activation or (None,) * len(result.units)
     shown = []
-    for picture, unit, activation, start, sample, dead in zip(
-        result.pictures, result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    for i, (unit, activation, start, sample, dead) in enumerate(
+        zip(result.units, result.activation, result.start_activation, samples, result.dead, strict=True)
     ):
         one, pictures = panels.get(unit, (None, []))
         shown.append(
             {
-                "picture": picture,
+                "picture": _with_filter(result, i),
+                "exact": result.exact[i],
                 "title": unit.title,
                 "activation": activation,
                 "start": start,
@@ -91,6 +88,15 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
             }
         )
     return shown
+
+
+def _with_filter(result: Visualization, index: int) -> Tensor:
+    """The picture, beside its filter where it is an answer in closed form."""
+    picture = result.pictures[index].cpu()
+    filtered = result.filters[index] if result.exact[index] else None
+    if filtered is None:
+        return picture
+    return torch.cat([filtered[0], torch.ones(*picture.shape[:2], max(1, picture.shape[2] // 40)), picture], 2)
 
 
 def _found(one: UnitPatterns) -> dict[str, Any]:
@@ -106,6 +112,8 @@ def _found(one: UnitPatterns) -> dict[str, Any]:
         "least": min(values, default=0.0),
         "alike": one.alike,
         "whole": whole,
+        "borders": len(one.border),
+        "border_highest": one.highest is not None and one.highest.border,
         "names": names[:4],
     }
 
@@ -145,16 +153,17 @@ def _make(context: Context, series: Series) -> Chapter | None:
             steps=0,
             size=str(context.side),
             seed=recipe.seed,
-            top=_FEW_PLACES if context.hurried else _PLACES,
+            top=FEW_PLACES if context.hurried else None,
         )
         found = find_patterns(patterns, network, series.part(context.seconds * _FOUND))
     alike = likeness(network, found, names[-1]) if found else None
-    # Where a unit's places are a good part of all pictures, they are what there is and not what it likes.
-    few = found is not None and patterns is not None and found.pictures < _ENOUGH * patterns.top
+    few = found is not None and found.few
     rows: list[dict[str, Any]] = [
         {"layer": layer, "units": _shown(result, found), "alike": _alike(found, layer)} for layer, _, result in made
     ]
-    over = [unit for row in rows for unit in row["units"] if unit["sample"] is not None and not unit["dead"]]
+    shown = [unit for row in rows for unit in row["units"] if not unit["dead"]]
+    # What is known in closed form is above by its nature.
+    over = [unit for unit in shown if unit["sample"] is not None and not unit["exact"]]
     values = {
         "picture": recipe.picture,
         "steps": steps,
@@ -163,6 +172,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "units": sum(len(row["units"]) for row in rows),
         "over": sum(unit["activation"] > unit["sample"] for unit in over),
         "compared": len(over),
+        "exact": sum(unit["exact"] for unit in shown),
         "likeness": alike,
         "deepest": names[-1],
         "found": found,
