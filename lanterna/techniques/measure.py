@@ -7,10 +7,17 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.networks.network import Network
-from lanterna.objectives import PICTURE, Objective
+from lanterna.networks.redirect import RedirectedReLU
+from lanterna.objectives import PICTURE, Objective, each
 from lanterna.techniques.units import Unit
 
-__all__ = ["measure", "silent", "values_of"]
+__all__ = ["measure", "pulls", "silent", "values_of"]
+
+# Standard deviations of the noise that units are tried on: faint as at the start of ascent, and like a picture.
+_NOISE = (0.02, 0.02, 0.2, 0.2)
+
+# What the gradient of waking up is worth beside the one that comes afterwards.
+_WAKING = 0.25
 
 
 def values_of(network: Network, pictures: Tensor, objective: Objective) -> Tensor:
@@ -31,6 +38,39 @@ def silent(network: Network, pictures: Tensor, objective: Objective, before: Ten
         (gradient,) = torch.autograd.grad(values.sum(), given)
     still = (gradient == 0).flatten(1).all(1) & (values.detach() == before.to(values.device))
     return [bool(flag) for flag in still]
+
+
+def pulls(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> Tensor:
+    """For each unit, by how much its activation rises where a picture of `size` changes by 1 (root mean square): (U,).
+
+    By the gradient, on noise as faint as ascent starts from and on strong noise. So it is the network's own sensitivity,
+    whatever its channels, size and scale of weights. A unit that is off for all noise is measured by the gradient that wakes
+    it up; 0 is one that nothing moves.
+    """
+    pulled = _pulls(network, units, size)
+    off = pulled == 0
+    if bool(off.any()):
+        # This gradient comes through all positions, and the one after waking up through a few.
+        with RedirectedReLU():
+            pulled = torch.where(off, _WAKING * _pulls(network, units, size), pulled)
+    return pulled
+
+
+def _pulls(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> Tensor:
+    """Root mean square over the noise that gives any gradient."""
+    generator = torch.Generator().manual_seed(0)
+    objective = each([unit.objective for unit in units])
+    shape = (len(units), network.channels, *size)
+    total, count = torch.zeros(len(units)), torch.zeros(len(units))
+    with network.reading(sorted(objective.layers)) as read:
+        for deviation in _NOISE:
+            noise = (0.5 + deviation * torch.randn(shape, generator=generator)).clamp(0, 1)
+            given = noise.to(network.device).requires_grad_(True)
+            # Of what is lowered, as in the loop: it is by the sign that redirection knows what wakes a unit up.
+            (gradient,) = torch.autograd.grad(-objective(read(given)).sum(), given)
+            squared = gradient.flatten(1).square().sum(1).cpu() * given[0].numel()
+            total, count = total + squared, count + (squared > 0)
+    return (total / count.clamp(min=1)).sqrt()
 
 
 def measure(network: Network, units: Sequence[Unit], size: tuple[int, int]) -> tuple[tuple[float, ...] | None, list[float]]:
