@@ -209,7 +209,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     lines = []
-    print("| network | right | classes above all real pictures | live units above | off for all real pictures | called dead |")
+    print(
+        "| network | right | classes above all real pictures | live units above | off for all real pictures | called dead |"
+    )
     print("|---|--:|--:|--:|--:|--:|")
     for case in CASES:
         if arguments.cases and not any(part in case.name for part in arguments.cases):

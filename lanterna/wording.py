@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["counted", "nearest"]
+__all__ = ["counted", "listed", "nearest"]
 
 # One slip in three letters comes to two thirds; at a half, "rope" would be meant for "hose".
 _ALIKE = 0.65
+
+# A message stays within a few lines of a terminal.
+_MOST_NAMES = 8
 
 
 def counted(count: int, noun: str, nouns: str | None = None) -> str:
@@ -16,6 +19,17 @@ def counted(count: int, noun: str, nouns: str | None = None) -> str:
     '1 pass'
     """
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def listed(names: Iterable[str], most: int = _MOST_NAMES) -> str:
+    """The `names` with commas; of more than `most`, the first and how many more there are.
+
+    >>> listed(["conv1", "conv2", "conv3"], most=2)
+    'conv1, conv2 and 1 more'
+    """
+    every = list(names)
+    left = len(every) - most
+    return ", ".join(every) if left <= 0 else f"{', '.join(every[:most])} and {left:,} more"
 
 
 def nearest(given: str, known: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ differs is said where it differs: `normalized.Shaping`, `wishes.wanted`, and mir
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,16 +26,16 @@ from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Recipe
+from lanterna.techniques.octaves import fitting_octaves, least_side, octave_sizes
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
+from lanterna.wording import counted
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
 # Without `native`, the longer side at which is dreamt; details of a larger picture stay as they are.
 USUAL_SIDE = 1024
-# Below it there is nothing left of a picture.
-_LEAST_SIDE = 16
 # About how much the maps of one tile may take, in bytes.
 _TILE_MEMORY = 250e6
 # What goes in the colours of photographs of the steps for layers that see little, which else run into colours of their own.
@@ -53,7 +53,12 @@ class DreamRecipe(Recipe):
     layers: Annotated[
         tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
     ] = ()
-    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
+    # As many as the original has; fewer where they do not fit.
+    usual_octaves: ClassVar[int] = 4
+    octaves: Annotated[
+        int | None,
+        Field(ge=1, le=16, description="sizes dreamt at, from small to whole; by default 4 (3 in films), or what fits"),
+    ] = None
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
     steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
     step_size: Annotated[
@@ -112,11 +117,6 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
     smaller = size[0] < picture.shape[2]
     mode = "bicubic" if smaller else "bilinear"
     return F.interpolate(picture, size, mode=mode, antialias=smaller, align_corners=False)
-
-
-def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
-    """Sizes from the smallest to the whole."""
-    return [(round(size[0] / scale**i), round(size[1] / scale**i)) for i in reversed(range(octaves))]
 
 
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -180,7 +180,7 @@ class Dreamer:
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """The octaves for a picture of `size`."""
-        return octave_sizes(_working(self.recipe, size), self.recipe.octaves, self.recipe.octave_scale)
+        return _octaves(self.recipe, self.network, self.reach, _working(self.recipe, size))
 
     def tiles(self) -> Tiles:
         """How the gradient is found: by tiles as large as memory allows, or as the recipe says."""
@@ -242,17 +242,21 @@ def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
     return size if recipe.native else _fitted(size, USUAL_SIDE)
 
 
+def _octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> list[tuple[int, int]]:
+    """The sizes dreamt at: as many as the recipe asks for, or as fit of the usual number."""
+    fitting = fitting_octaves(size, recipe.octave_scale, least_side(network, reach), recipe.usual_octaves)
+    return octave_sizes(size, recipe.octaves or max(1, fitting), recipe.octave_scale)
+
+
 def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> None:
-    sizes = octave_sizes(size, recipe.octaves, recipe.octave_scale)
-    least = max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
+    sizes = _octaves(recipe, network, reach, size)
+    least = least_side(network, reach)
     if min(sizes[0]) < least:
-        fitting = 1
-        while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
-            fitting += 1
-        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all: give a larger picture"
+        fitting = fitting_octaves(size, recipe.octave_scale, least, len(sizes))
+        most = f"at most {fitting} of them" if fitting else "none at all: give a larger picture, or a larger --size"
         raise InputError(
-            f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
-            f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
+            f"{counted(len(sizes), 'octave')} of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture "
+            f"of {size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
         )
     # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
     # With the surroundings that a step may move it by: a network of one fixed size takes no more than its own.

@@ -13,6 +13,7 @@ from lanterna.patterns.layer_scan import LayerScan
 from lanterna.techniques.panels import unit_panels
 from lanterna.techniques.units import Unit
 from lanterna.techniques.visualization import Visualization
+from lanterna.wording import listed
 
 if TYPE_CHECKING:
     from lanterna.techniques.patterns import PatternsRecipe
@@ -146,7 +147,7 @@ class Patterns:
             if not self.recipe.repeat:
                 said[0] += ", and of each picture the best one"
         if self.unreadable:
-            names = ", ".join(list(self.unreadable)[:5]) + (", ..." if len(self.unreadable) > 5 else "")
+            names = listed(self.unreadable)
             said.append(f"{len(self.unreadable)} can't be read and were skipped: {names}")
         fewest = min((len(one.found) for one in self.units), default=self.recipe.top)
         if fewest < self.recipe.top:

@@ -22,9 +22,10 @@ from lanterna.objectives import PICTURE, Objective, diversity, each
 from lanterna.pictures.colour import luminance
 from lanterna.priors import high_frequency, l2, total_variation
 from lanterna.recipe import Recipe
-from lanterna.techniques.measure import measure, pulls, silent, values_of
+from lanterna.techniques.measure import lifeless, measure, pulls, values_of
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualization import Visualization
+from lanterna.wording import listed
 
 __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
 
@@ -73,20 +74,29 @@ class VisualizeRecipe(Recipe):
     diversity: Annotated[int, Field(ge=1, le=64, description="pictures of each unit, pushed apart")] = 1
     minimize: Annotated[bool, Field(description="what the unit likes least")] = False
     lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
-    tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
+    tv: Annotated[float, Field(ge=0, description="weight of total variation, in the unit of --smooth")] = 0.0
     restrain: Annotated[
         float | None,
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="weight of the distance to grey [120], or to the picture it starts from [500]",
+            description=(
+                "weight of the distance to grey [120], or to the picture it starts from [500]; 3000 weighs as much as the unit "
+                "pulls by itself, on noise"
+            ),
         ),
     ] = None
     decay: Annotated[
         float | None,
         Field(ge=0, le=4, description="how much the Fourier canvas prefers low frequencies [1.35; 1 from a picture]"),
     ] = None
-    smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 3000.0
+    smooth: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="weight of the high-frequency penalty; 3000 weighs as much as the unit pulls by itself, on noise",
+        ),
+    ] = 3000.0
     shift: Annotated[
         float, Field(ge=0, le=4096, description="how far views are moved, in pixels; at most 0.15 of the side")
     ] = 24.0
@@ -266,7 +276,13 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     )
     with memory_told(told), torch.no_grad():
         canvas = make_canvas(
-            recipe.canvas, shape, generator, pictures=given, decay=canvas_decay(recipe), pace=_paces(shares, size), device=network.device
+            recipe.canvas,
+            shape,
+            generator,
+            pictures=given,
+            decay=canvas_decay(recipe),
+            pace=_paces(shares, size),
+            device=network.device,
         )
         first = middle(canvas.render(), size).clone()
 
@@ -295,9 +311,9 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     plain = each([unit.objective for unit in units])
     start_values = values_of(network, first, plain)
     judged = result.steps > 2 * REDIRECTED_STEPS
-    dead = tuple(silent(network, result.pictures, plain, start_values) if judged else [False] * len(units))
+    dead = tuple(lifeless(network, result.pictures, plain, result.moved) if judged else [False] * len(units))
     if all(dead):
-        names = ", ".join(unit.title for unit in named)
+        names = listed(unit.title for unit in named)
         raise LanternaError(f"nothing moves {names}: dead unit, its gradient is zero everywhere; try another unit or --seed")
     # The numbers are those of the picture that is saved: 8 bits, in the middle, unmoved.
     final = (result.pictures * 255).round() / 255
