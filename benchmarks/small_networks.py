@@ -65,7 +65,7 @@ CASES = (
 
 
 def pictures_of(case: Case, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` pictures (N, C, size, size) in [0, 1] with their classes; in color, each in two of its own; fourth, its mask."""
+    """`count` pictures (N, C, size, size) in [0, 1] with their classes; each in two colors; fourth, its mask."""
     generator = torch.Generator().manual_seed(seed)
     data = lanterna.data.load(case.data)
     assert data.labels is not None
@@ -209,9 +209,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     lines = []
-    print(
-        "| network | right | classes above all real pictures | live units above | off for all real pictures | called dead |"
-    )
+    print("| network | right | classes above all real | live units above | off for all real pictures | called dead |")
     print("|---|--:|--:|--:|--:|--:|")
     for case in CASES:
         if arguments.cases and not any(part in case.name for part in arguments.cases):

@@ -36,9 +36,9 @@ def sheet(
 
     `pictures` is a batch (B, 3, H, W) in [0, 1] or a sequence of (1, 3, H, W) or (3, H, W) of any sizes; their pixels are
     kept as they are, clamped to [0, 1]. Where all are tiny, below 100 px, each pixel becomes a square of a whole number of
-    pixels, the same for all, so that captions have room. `captions` has one text each, or is empty; they are wrapped at the cell's width,
-    and end in "..." beyond three lines. `columns` is by default the number that gives a landscape page, or one row per
-    title. `row_titles` has one text per row, set above it.
+    pixels, the same for all, so that captions have room. `captions` has one text each, or is empty; they are wrapped at the
+    cell's width, and end in "..." beyond three lines. `columns` is by default the number that gives a landscape
+    page, or one row per title. `row_titles` has one text per row, set above it.
 
     Gives float32 (1, 3, H, W). Raises InputError for no pictures or numbers that do not match, PictureError for what is
     not a picture.

@@ -30,7 +30,7 @@ from lanterna.techniques.octaves import fitting_octaves, least_side, octave_size
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
-from lanterna.wording import counted
+from lanterna.wording import counted, listed
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
@@ -169,7 +169,7 @@ class Dreamer:
         objective = wanted(wishes, [wish.weight for wish in wishes], features, guide)
         if guide is not None and float(objective(features)) <= 0:
             raise InputError(
-                f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
+                f"--guide {recipe.guide!r} has nothing in common with the picture at {listed(names)}; try another"
             )
         if len(wishes) > 1:
             weights = _balanced(wishes, features, guide, network, seen)
@@ -227,7 +227,7 @@ class Dreamer:
                 break
         if not moved and not stopped:
             raise LanternaError(
-                f"nothing moves {', '.join(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
+                f"nothing moves {listed(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
                 "try another layer"
             )
         assert detail is not None, "there is at least one octave"
@@ -255,8 +255,8 @@ def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tu
         fitting = fitting_octaves(size, recipe.octave_scale, least, len(sizes))
         most = f"at most {fitting} of them" if fitting else "none at all: give a larger picture, or a larger --size"
         raise InputError(
-            f"{counted(len(sizes), 'octave')} of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture "
-            f"of {size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
+            f"{counted(len(sizes), 'octave')} of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a "
+            f"picture of {size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
         )
     # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
     # With the surroundings that a step may move it by: a network of one fixed size takes no more than its own.
@@ -282,7 +282,7 @@ def _guide(recipe: DreamRecipe, network: Network, names: Sequence[str], reach: R
     picture = pictures_io.load(recipe.guide, size=max(network.input_size))
     found = network.capture(_round_up(network, picture, reach), names)
     if any(float(features.abs().max()) == 0 for features in found.values()):
-        raise InputError(f"--guide {recipe.guide!r} excites nothing at {', '.join(names)}; try another picture or layer")
+        raise InputError(f"--guide {recipe.guide!r} excites nothing at {listed(names)}; try another picture or layer")
     return found
 
 

@@ -170,5 +170,5 @@ class Patterns:
         return pages
 
     def _repr_html_(self) -> str:
-        titles = ", ".join(one.unit.title for one in self.units)
+        titles = listed(one.unit.title for one in self.units)
         return "".join(pictures_io.to_html(page, f"patterns of {titles}") for page in self.sheets())

@@ -28,7 +28,7 @@ def values_of(network: Network, pictures: Tensor, objective: Objective) -> Tenso
 
 
 def lifeless(network: Network, pictures: Tensor, objective: Objective, moved: Tensor) -> list[bool]:
-    """For each of `pictures`, whether its unit is dead: no gradient in the run (`moved`), at its end, nor on any sample picture.
+    """For each of `pictures`, whether its unit is dead: no gradient in the run (`moved`), at its end, on any sample.
 
     Asked of the unit alone: what the run climbed also has priors in it, and a unit that is off where they have won is not
     dead. Networks that take no pictures are asked on noise.

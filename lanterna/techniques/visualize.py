@@ -47,7 +47,7 @@ _WHOLE = 3000.0
 # At 28 px and the plain pace, half of the classes of a network of digits came to less than the best digit.
 _LARGE, _FASTER = 160, 0.8
 
-# Their shapes are drawn with fewer pixels, so that the priors on differences between pixels weigh less, by this power and by 1.
+# Their shapes have fewer pixels, so that the high-frequency penalty weighs less, by this power, and total variation by 1.
 _FINER = 2.0
 
 # Their views turn and zoom less, by this power: strokes of two pixels are lost in a turn that is nothing at 160 px.
@@ -81,8 +81,8 @@ class VisualizeRecipe(Recipe):
             ge=0,
             allow_inf_nan=False,
             description=(
-                "weight of the distance to grey [120], or to the picture it starts from [500]; 3000 weighs as much as the unit "
-                "pulls by itself, on noise"
+                "weight of the distance to grey [120], or to the picture it starts from [500]; "
+                "3000 weighs as much as the unit pulls by itself, on noise"
             ),
         ),
     ] = None
@@ -153,6 +153,7 @@ def _scales(pulled: Sequence[float], spreads: Sequence[float]) -> list[float]:
 def _objective(
     units: Sequence[Unit],
     scales: Sequence[float],
+    spreads: Sequence[float],
     shares: Sequence[float],
     recipe: VisualizeRecipe,
     size: tuple[int, int],
@@ -172,7 +173,8 @@ def _objective(
         if weight:
             wanted = wanted - weight * _weighted(prior, weights)
     if recipe.diversity > 1:
-        wanted = wanted + _apart(units)
+        # In the layer's own units, as activations differ by these from one picture to the next.
+        wanted = wanted + _weighted(_apart(units), [spread / scale for spread, scale in zip(spreads, scales, strict=True)])
     return wanted
 
 
@@ -296,7 +298,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
 
     result: Ascent = ascend(
         canvas,
-        _objective(units, scales, shares, recipe, size, None if given is None else given.to(network.device)),
+        _objective(units, scales, spreads, shares, recipe, size, None if given is None else given.to(network.device)),
         network,
         size=size,
         steps=recipe.steps,
