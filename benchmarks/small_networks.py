@@ -17,8 +17,8 @@ from lanterna.networks.network import LOGITS, Network
 from lanterna.networks.preprocessing import Preprocessing
 from lanterna.techniques.visualize import VisualizeRecipe, run
 
-# Pictures that a network is trained on, and as many others that it is tried on.
-PICTURES = 4000
+# Pictures that a network is trained on, and others that it is tried on.
+TRAINING, OTHERS = slice(0, 4000), slice(4000, 5000)
 BATCH = 64
 
 
@@ -64,16 +64,17 @@ CASES = (
 )
 
 
-def pictures_of(case: Case, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """`count` pictures (N, C, size, size) in [0, 1] with their classes; each in two colors; fourth, its mask."""
-    generator = torch.Generator().manual_seed(seed)
+def pictures_of(case: Case, part: slice) -> tuple[Tensor, Tensor]:
+    """Pictures (N, C, size, size) in [0, 1] with their classes; each in two colors; fourth, its mask."""
+    generator = torch.Generator().manual_seed(0)
     data = lanterna.data.load(case.data)
     assert data.labels is not None
-    chosen = torch.randperm(len(data), generator=generator)[:count]
+    chosen = torch.randperm(len(data), generator=generator)[part]
     shapes = F.interpolate(data.pictures(chosen.tolist()), case.size, mode="bilinear", antialias=True, align_corners=False)
     classes = torch.tensor(data.labels)[chosen]
     if case.channels == 1:
         return shapes, classes
+    generator.manual_seed(part.start)
     front, back = torch.rand((2, len(shapes), 3, 1, 1), generator=generator)
     colored = back / 2 + (front / 2 + 0.5 - back / 2) * shapes
     return (torch.cat([colored, shapes], 1) if case.channels == 4 else colored), classes
@@ -106,7 +107,7 @@ def trained(case: Case, epochs: int = 4) -> tuple[Network, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = module_of(case)
-        pictures, classes = pictures_of(case, PICTURES, seed=0)
+        pictures, classes = pictures_of(case, TRAINING)
         inputs = (pictures - case.mean) / case.std
         tuner = torch.optim.AdamW(module.parameters(), lr=4e-3, weight_decay=1e-2)
         steps = epochs * (len(inputs) // BATCH)
@@ -120,7 +121,7 @@ def trained(case: Case, epochs: int = 4) -> tuple[Network, float]:
     _scale(module, case)
     preprocessing = Preprocessing((case.mean,), (case.std,), channels=case.channels, size=(case.size, case.size))
     network = Network.wrap(module, name=case.name, preprocessing=preprocessing, labels=lanterna.data.load(case.data).classes)
-    others, their_classes = pictures_of(case, 1000, seed=1)
+    others, their_classes = pictures_of(case, OTHERS)
     with torch.no_grad():
         right = (network.logits(others).argmax(1) == their_classes).float().mean()
     return network, float(right)
@@ -173,7 +174,7 @@ def tried(case: Case, network: Network, accuracy: float, each: int, steps: int |
     """One case with the defaults of `visualize`; the pictures of the classes come beside the numbers."""
     units = units_of(case, each)
     # What the network was trained on counts too: there it is surest.
-    real = torch.maximum(*(highest(network, units, pictures_of(case, PICTURES, seed)[0]) for seed in (0, 1)))
+    real = torch.maximum(*(highest(network, units, pictures_of(case, part)[0]) for part in (TRAINING, OTHERS)))
     # A unit that is off for every picture says nothing of what it likes.
     live = [bool(value != 0) for value in real]
     start = time.perf_counter()
