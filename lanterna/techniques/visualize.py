@@ -47,11 +47,12 @@ _WHOLE = 3000.0
 # At 28 px and the plain pace, half of the classes of a network of digits came to less than the best digit.
 _LARGE, _FASTER = 160, 0.8
 
-# Their shapes have fewer pixels, so that the high-frequency penalty weighs less, by this power, and total variation by 1.
+# Their shapes have fewer pixels, so that the high-frequency penalty weighs less, by this power; total variation by 1.
 _FINER = 2.0
 
-# Their views turn and zoom less, by the first power, and move by a smaller share, by the second: strokes of two pixels are lost
-# in a turn that is nothing at 160 px. With half the power and plain shifts, two to four of ten classes exceeded real pictures.
+# Their views turn and zoom less, by the first power, and move by a smaller share, by the second: strokes of two pixels are
+# lost in a turn that is nothing at 160 px. With half the first and none of the second, two to four of ten classes exceeded
+# real pictures.
 _STEADIER, _NEARER = 1.0, 0.5
 
 # Of the shorter side: the default shift at 160 px.
