@@ -123,7 +123,7 @@ def run_ours(network: Network, case: Case, steps: int, tick: Callable[[], None],
 
     ascend(
         make_canvas(recipe.canvas, (case.batch, 3, side, side), generator, decay=canvas_decay(recipe)),
-        _objective(units, [1.0] * case.batch, _shares(fields, size), recipe, None),
+        _objective(units, [1.0] * case.batch, [1.0] * case.batch, _shares(fields, size), recipe, size, None),
         network,
         size=size,
         steps=steps,

@@ -31,6 +31,9 @@ Optimizer = Callable[..., torch.optim.Optimizer]
 # Lucid's number: enough for a unit to wake, few enough for the rest of the run to follow the true gradient.
 REDIRECTED_STEPS = 16
 
+# Steps from one look at whether a picture still gets no gradient to the next: a device has to wait for it.
+_LOOK_EVERY = 16
+
 # From the share of the run that is done, in [0, 1], to a factor of the learning rate.
 Schedule = Callable[[float], float]
 
@@ -45,8 +48,8 @@ class Ascent:
     """How a run ended.
 
     `pictures` (B, C, H, W) in [0, 1]; `trace` (steps, B), the objective of each step's view; `steps` done; `stopped`
-    where a listener asked for it; `moved` (B,), False for a picture that no true gradient ever reached: a dead unit (True
-    where the run was too short to tell).
+    where a listener asked for it; `moved` (B,), False for a picture that no true gradient ever reached through the network,
+    as with a dead unit (True where the run was too short to tell). What priors pull at does not count.
     """
 
     pictures: Tensor
@@ -94,9 +97,10 @@ def ascend(
     the CPU. `gradient` finds the gradient in another way than through one view of the whole, and then moves the canvas
     instead of `jitter`: see `tiles.Tiles`. Of a layer in `passing` the objective gets what the function there makes of it:
     its gradient then comes when the layer's turn does on the way back, instead of being held from the start. ReLUs are
-    redirected in the first `redirected_steps`, position by position where `redirected_locally` (B,) says so. With
-    `keep_best` the pictures are, each, those of the step whose view scored highest. Nothing is read back from the device
-    between steps unless a listener does so. Raises OutOfMemoryError.
+    redirected in the first `redirected_steps`, position by position where `redirected_locally` (B,) says so; and later for as
+    long as a picture gets no gradient, which is looked at every 16 steps. With `keep_best` the pictures are, each, those of
+    the step whose view scored highest. Nothing else is read back from the device between steps unless a listener does so.
+    Raises OutOfMemoryError.
     """
     moves = jitter or Jitter()
     layers = sorted(objective.layers - {PICTURE, PROGRESS})
@@ -106,32 +110,41 @@ def ascend(
     batch = len(canvas.parameters[0])
     trace = torch.zeros(steps, batch, device=canvas.parameters[0].device)
     moved = torch.zeros(batch, dtype=torch.bool, device=trace.device)
-    judged = False
+    judged = asleep = False
     best: tuple[Tensor, Tensor] | None = None
     step = 0
 
     def look(read: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
         """One forward and one backward pass; gives what the tuner lowers, for each picture (B,)."""
-        nonlocal moved, judged, best
+        nonlocal moved, judged, asleep, best
         tuner.zero_grad(set_to_none=True)
-        redirected = step < min(redirected_steps, steps // 2)
+        first = step < min(redirected_steps, steps // 2)
+        # One step of so many goes without: who has woken up follows the true gradient from there on.
+        redirected = first or (asleep and step % _LOOK_EVERY != 0)
         progress = step / max(steps - 1, 1)
         rendered = canvas.render()
-        with RedirectedReLU(redirected_locally) if redirected else nullcontext():
+        with RedirectedReLU(redirected_locally if first else None) if redirected else nullcontext():
             if gradient is not None:
                 values, slope = gradient(rendered, read, objective, generator)
             else:
-                features = read(moves.view(rendered, size, generator, progress))
+                shown = _Watched(rendered)
+                features = read(moves.view(shown.pictures, size, generator, progress))
                 features[PICTURE], features[PROGRESS] = rendered, torch.tensor(progress)
                 values = objective(features)
         if gradient is not None:
             rendered.backward(slope.neg_())
+            reached = _reached(slope)
         else:
             (-values.sum()).backward()
+            reached = _reached(shown.gradient)
+            if layers:
+                _hold(canvas, reached)
         with torch.no_grad():
             trace[step] = values
             if not redirected:
-                moved, judged = moved | _reached(canvas), True
+                moved, judged = moved | reached, True
+                if redirected_steps and step % _LOOK_EVERY == 0:
+                    asleep = not bool(reached.all())
             if keep_best:
                 best = _better(best, values, middle(rendered, size))
         return -values.detach()
@@ -161,10 +174,28 @@ def _deaf(_event: Event) -> None:
     return None
 
 
-def _reached(canvas: Canvas) -> Tensor:
+class _Watched:
+    """Pictures on their way into the network, and the gradient that comes back through it: without what priors add."""
+
+    def __init__(self, rendered: Tensor) -> None:
+        self.pictures = rendered.view_as(rendered)
+        self.gradient = torch.zeros_like(rendered[:, :1, :1, :1])
+        self.pictures.register_hook(self._keep)
+
+    def _keep(self, gradient: Tensor) -> None:
+        self.gradient = gradient
+
+
+def _reached(gradient: Tensor) -> Tensor:
     """Which pictures of the batch got any gradient in this step."""
-    gradients = [parameter.grad for parameter in canvas.parameters if parameter.grad is not None]
-    return torch.stack([(gradient != 0).flatten(1).any(1) for gradient in gradients]).any(0)
+    return (gradient != 0).flatten(1).any(1)
+
+
+def _hold(canvas: Canvas, reached: Tensor) -> None:
+    """No gradient for pictures that got none through the network: priors alone would make them flat, and they stay asleep."""
+    for parameter in canvas.parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(reached.view(-1, *[1] * (parameter.ndim - 1)))
 
 
 def _better(best: tuple[Tensor, Tensor] | None, values: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -106,12 +106,17 @@ def _frequencies(height: int, width: int) -> Tensor:
 
 
 class FourierCanvas(Canvas):
-    """Coefficients of a real FFT, each scaled by 1 / frequency ** decay, in decorrelated colour, behind a sigmoid."""
+    """Coefficients of a real FFT, each scaled by 1 / frequency ** decay, in decorrelated colour, behind a sigmoid.
 
-    def __init__(self, coefficients: Tensor, size: tuple[int, int], decay: float) -> None:
-        super().__init__([torch.view_as_real(coefficients).clone()])
+    `pace` (B,) is a factor of how far each picture moves in a step of the same length.
+    """
+
+    def __init__(self, coefficients: Tensor, size: tuple[int, int], decay: float, pace: Tensor | None = None) -> None:
+        paces = torch.ones(1) if pace is None else pace
+        paces = paces.to(coefficients.device).view(-1, 1, 1, 1)
+        super().__init__([torch.view_as_real(coefficients / paces).clone()])
         self.size = size
-        self._scale = self._make_scale(size, decay).to(coefficients.device)
+        self._scale = self._make_scale(size, decay).to(coefficients.device) * paces
 
     @staticmethod
     def _make_scale(size: tuple[int, int], decay: float) -> Tensor:
@@ -130,18 +135,19 @@ class FourierCanvas(Canvas):
         *,
         decay: float = 1.0,
         deviation: float = 0.01,
+        pace: Tensor | None = None,
     ) -> "FourierCanvas":
         """From normal noise of the given deviation per coefficient."""
         batch, channels, height, width = shape
         parts = deviation * torch.randn((batch, channels, height, width // 2 + 1, 2), generator=generator)
-        return cls(torch.view_as_complex(parts).to(device), (height, width), decay)
+        return cls(torch.view_as_complex(parts).to(device), (height, width), decay, pace)
 
     @classmethod
-    def start(cls, pictures: Tensor, decay: float = 1.0) -> "FourierCanvas":
+    def start(cls, pictures: Tensor, decay: float = 1.0, pace: Tensor | None = None) -> "FourierCanvas":
         """From pictures (B, C, H, W) in [0, 1]; rendering gives them back to within an 8-bit level."""
         size = (pictures.shape[2], pictures.shape[3])
         coefficients = torch.fft.rfft2(_from_colour(_logit(pictures)))
-        return cls(coefficients / cls._make_scale(size, decay).to(pictures.device), size, decay)
+        return cls(coefficients / cls._make_scale(size, decay).to(pictures.device), size, decay, pace)
 
     def render(self) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1]."""
@@ -272,9 +278,13 @@ def make_canvas(
     *,
     pictures: Tensor | None = None,
     decay: float = 1.0,
+    pace: Tensor | None = None,
     device: torch.device | None = None,
 ) -> Canvas:
-    """A canvas by name for `shape` (B, C, H, W), from noise or from `pictures` of that shape. Raises InputError."""
+    """A canvas by name for `shape` (B, C, H, W), from noise or from `pictures` of that shape. Raises InputError.
+
+    `decay` and `pace` are the Fourier canvas's.
+    """
     if pictures is not None and tuple(pictures.shape) != shape:
         raise InputError(f"the canvas is {shape} but the pictures it starts from are {tuple(pictures.shape)}")
     given = None if pictures is None else pictures.to(device)
@@ -283,7 +293,9 @@ def make_canvas(
         canvas = PixelCanvas.noise(shape, generator, device) if given is None else PixelCanvas.start(given)
     elif name == "fourier":
         canvas = (
-            FourierCanvas.noise(shape, generator, device, decay=decay) if given is None else FourierCanvas.start(given, decay)
+            FourierCanvas.noise(shape, generator, device, decay=decay, pace=pace)
+            if given is None
+            else FourierCanvas.start(given, decay, pace)
         )
     else:
         canvas = PhaseCanvas.noise(shape, generator, device) if given is None else PhaseCanvas.start(given)

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["counted", "duration", "figure_text", "nearest", "shortened", "visible"]
+__all__ = ["counted", "duration", "figure_text", "listed", "nearest", "shortened", "visible"]
 
 # One slip in three letters comes to two thirds; at a half, "rope" would be meant for "hose".
 _ALIKE = 0.65
@@ -13,6 +13,9 @@ _LONG = 160
 # Control characters except tab and line feed; marks that turn the direction of the text after them or break its line; and
 # halves of surrogate pairs, which stand for the bytes of a file name that is not UTF-8 and can't be written.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+# A message stays within a few lines of a terminal.
+_MOST_NAMES = 8
 
 
 def counted(count: int, noun: str, nouns: str | None = None) -> str:
@@ -34,6 +37,17 @@ def duration(seconds: float) -> str:
         # A multiple of five.
         return counted(max(5, 5 * round(seconds / 5)), "second")
     return counted(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def listed(names: Iterable[str], most: int = _MOST_NAMES) -> str:
+    """The `names` with commas; of more than `most`, the first and how many more there are.
+
+    >>> listed(["conv1", "conv2", "conv3"], most=2)
+    'conv1, conv2 and 1 more'
+    """
+    every = list(names)
+    left = len(every) - most
+    return ", ".join(every) if left <= 0 else f"{', '.join(every[:most])} and {left:,} more"
 
 
 def nearest(given: str, known: Iterable[str]) -> list[str]:

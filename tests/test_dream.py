@@ -188,6 +188,20 @@ def test_a_black_mask_is_refused(tmp_path: Path) -> None:
         run(make(mask=str(file)), tiny.network())
 
 
+@pytest.mark.parametrize(("size", "octaves"), [("16x16", 1), ("28x28", 2), ("48x64", 4)])
+def test_octaves_are_as_many_as_fit_a_small_picture(size: str, octaves: int) -> None:
+    made = run(DreamRecipe(picture="coffee", layers=("act2",), size=size, steps=2), tiny.network())
+    assert len(made.sizes) == octaves and min(made.sizes[0]) >= 16
+    assert float((made.picture - made.start).abs().max()) > 2 / 255
+
+
+def test_octaves_that_were_asked_for_are_refused_where_they_do_not_fit() -> None:
+    with pytest.raises(InputError, match="at most 2"):
+        run(DreamRecipe(picture="coffee", layers=("act2",), size="28x28", octaves=4, steps=2), tiny.network())
+    with pytest.raises(InputError, match="a larger picture"):
+        run(DreamRecipe(picture="coffee", layers=("act2",), size="12x12", steps=2), tiny.network())
+
+
 def test_octaves_end_with_the_whole() -> None:
     assert octave_sizes((100, 200), 3, 2.0) == [(25, 50), (50, 100), (100, 200)]
 

@@ -117,3 +117,18 @@ def test_sheets_that_can_not_be(arguments: tuple, options: dict, message: str) -
 def test_a_sheet_can_be_saved_with_its_recipe(tmp_path: Path) -> None:
     save(sheet(torch.rand(3, 3, 16, 16), ["a", "b", "c"]), tmp_path / "sheet.png", recipe={"units": 3})
     assert json.loads(json.dumps(read_recipe(tmp_path / "sheet.png"))) == {"units": 3}
+
+
+def test_tiny_pictures_are_enlarged_by_whole_factors() -> None:
+    tiny = torch.cat([noise(28, 28, seed) for seed in range(10)])
+    page = sheet(tiny, ["T-shirt or top: 12.34"] * 10)
+    squares = tiny[0].repeat_interleave(5, 1).repeat_interleave(5, 2)
+    assert torch.equal(page[0, :, 7:147, 7:147], squares)
+    # Ten captions of one line each.
+    assert page.shape[2] < 3 * (140 + 40)
+
+
+def test_pictures_of_100_px_stay_as_they_are() -> None:
+    pictures = [noise(100, 40), noise(30, 30)]
+    page = sheet(pictures, ["", ""])
+    assert page.shape[2] < 130

@@ -166,6 +166,22 @@ def test_a_dead_unit_says_that_it_is_dead(smooth: float) -> None:
     assert result.activation[1] == 0.0
 
 
+def test_a_unit_that_is_off_for_every_noise_is_woken_up() -> None:
+    """Its bias keeps it off for all that is near grey; strong edges wake it."""
+    module = tiny.module()
+    # Centred weights: at flat grey all that is left is the bias.
+    module.conv1.weight.data[1] -= module.conv1.weight.data[1].mean((1, 2), keepdim=True)
+    module.conv1.bias.data[1] = -2.0
+    network = Network.wrap(module, name="sleepy", preprocessing=NETWORK.preprocessing)
+    result = run(VisualizeRecipe(units=("act1:1",), steps=96), network)
+    assert result.start_activation[0] == 0 < result.activation[0] and result.dead == (False,)
+
+
+def test_a_unit_that_priors_keep_off_is_not_dead() -> None:
+    result = fast("act1:1", steps=60, restrain=1e9)
+    assert result.dead == (False,)
+
+
 def test_a_unit_that_was_silenced_is_not_dead() -> None:
     result = fast("act1:1", steps=60, minimize=True)
     assert result.activation[0] < result.start_activation[0] and result.dead == (False,)
@@ -277,3 +293,21 @@ def test_views_of_a_small_picture_are_moved_by_a_part_of_it() -> None:
     """By the default shift two views of a digit of 28 px would have nothing in common."""
     recipe = VisualizeRecipe(units=("0:0",), zoom=1.0)
     assert canvas_margin(recipe, (100,), (28, 28)) < 14 < canvas_margin(recipe, (100,), (160, 160))
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_priors_weigh_the_same_whatever_the_scale_of_the_weights(factor: float) -> None:
+    module = tiny.module()
+    module.head.weight.data *= factor
+    module.head.bias.data *= factor
+    scaled = Network.wrap(module, name="scaled", preprocessing=NETWORK.preprocessing)
+    recipe = VisualizeRecipe(units=("head:2",), steps=24)
+    plain, other = run(recipe, NETWORK), run(recipe, scaled)
+    assert (plain.pictures - other.pictures).abs().max() <= 3 * LEVEL
+    assert other.activation[0] == pytest.approx(factor * plain.activation[0], rel=0.02)
+
+
+def test_a_small_picture_moves_as_far_as_a_large_one() -> None:
+    plain = VisualizeRecipe(units=("head:2",), steps=48)
+    small, large = (run(plain.model_copy(update={"size": size}), NETWORK).pictures.std() for size in ("20", "160"))
+    assert small > 0.7 * large

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lanterna.wording import counted, nearest
+from lanterna.wording import counted, listed, nearest
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ def test_a_number_agrees_with_its_noun(told: str, words: str) -> None:
 )
 def test_a_slip_is_guessed_and_a_stranger_is_not(given: str, known: list[str], meant: list[str]) -> None:
     assert nearest(given, known) == meant
+
+
+def test_a_long_list_is_shortened_with_a_count() -> None:
+    names = [f"conv{index}" for index in range(131)]
+    assert listed(names[:8]) == ", ".join(names[:8])
+    assert listed(names).endswith("conv7 and 123 more")
+    assert listed([]) == ""

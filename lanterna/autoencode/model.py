@@ -15,6 +15,7 @@ from lanterna.autoencode.variants import MODELS, Module, gaussian_nats, make_mod
 from lanterna.canvas import LatentCanvas
 from lanterna.errors import InputError
 from lanterna.files import replace_file
+from lanterna.wording import listed
 
 __all__ = ["Autoencoder", "load"]
 
@@ -127,7 +128,7 @@ def load(path: str | Path) -> Autoencoder:
     target = Path(path)
     if not target.is_file():
         there = sorted(entry.name for entry in target.parent.glob("*.safetensors")) if target.parent.is_dir() else []
-        raise InputError(f"there is no autoencoder {str(path)!r}" + (f"; there are: {', '.join(there[:8])}" if there else ""))
+        raise InputError(f"there is no autoencoder {str(path)!r}" + (f"; there are: {listed(there)}" if there else ""))
     try:
         with safe_open(target, "pt") as file:
             header = file.metadata() or {}

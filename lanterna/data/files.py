@@ -20,7 +20,7 @@ from lanterna.errors import InputError, PictureError
 from lanterna.files import expanded, read_regular
 from lanterna.pictures.decode import MOST_BYTES, opened, to_floats
 from lanterna.pictures.samples import samples
-from lanterna.wording import counted
+from lanterna.wording import counted, listed
 
 __all__ = ["SUFFIXES", "PictureFiles", "folder", "sample_pictures"]
 
@@ -113,7 +113,7 @@ def folder(given: str) -> PictureFiles:
     if not path.is_dir():
         near = next(place for place in path.absolute().parents if place.is_dir())
         there = sorted(entry.name for entry in near.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        inside = f"; in {str(near)!r} are: {', '.join(there[:8])}" if there else ""
+        inside = f"; in {str(near)!r} are: {listed(there)}" if there else ""
         raise InputError(f"there is no folder {given!r}{inside}")
     found = dict(_walk(path))
     folders = [directory for directory, content in found.items() if content is None]
@@ -157,7 +157,7 @@ def _classed(name: str, store: _Store, names: Sequence[str], folders: Sequence[s
     # A folder that only holds folders is no class that has nothing in it.
     outer = {above.as_posix() for place in (*used, *folders) for above in PurePosixPath(place).parents}
     empty = sorted(place for place in folders if place not in used and place not in outer and not _hidden(place))
-    notes = [f"{counted(len(empty), 'folder')} without a picture: {', '.join(empty[:5])}"] if empty else []
+    notes = [f"{counted(len(empty), 'folder')} without a picture: {listed(empty)}"] if empty else []
     classes = sorted(used - {"."})
     if len(classes) < 2:
         return PictureFiles(name, store, ids, notes=notes)

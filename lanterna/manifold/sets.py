@@ -11,7 +11,7 @@ from torch import Tensor
 from lanterna.data import Dataset
 from lanterna.errors import InputError
 from lanterna.pictures.colour import luminance
-from lanterna.wording import counted
+from lanterna.wording import counted, listed
 
 __all__ = ["SIDE", "Split", "grey", "prepared", "split"]
 
@@ -92,7 +92,7 @@ def prepared(dataset: Dataset, count: int, *, fit: bool = False) -> Prepared:
     if small:
         raise InputError(
             f"{name} has fewer than {LEAST} pictures of {len(small)} of its {len(kept)} classes: "
-            + ", ".join(map(repr, small[:6]))
+            + listed(map(repr, small))
             + (f" (of {count} that are used; --pictures takes more)" if len(chosen) < len(labelled) else "")
         )
     places = {label: place for place, label in enumerate(kept)}

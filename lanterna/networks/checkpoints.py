@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lanterna.errors import NetworkError
+from lanterna.wording import listed
 
 __all__ = ["fill", "quiet_build", "read_state", "state_digest"]
 
@@ -107,5 +108,4 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
 def _first(title: str, names: list[str]) -> str:
     if not names:
         return ""
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{title} {', '.join(names[:3])}{rest}"
+    return f"{title} {listed(names, most=3)}"

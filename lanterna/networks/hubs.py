@@ -23,6 +23,7 @@ from lanterna.networks.builtin import imagenet_labels
 from lanterna.networks.checkpoints import quiet_build, read_state, state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
+from lanterna.wording import listed
 
 __all__ = [
     "build_timm",
@@ -95,7 +96,7 @@ def from_torchvision(name: str, spec: str) -> Network:
         return wrap(module, name, torchvision_preprocessing(default_weights(name)), (), spec)
     members = models.get_model_weights(name).__members__
     if tag and tag not in members:
-        hint = f"torchvision has {', '.join(members) or 'none'}, and `@none` is untrained"
+        hint = f"torchvision has {listed(members) or 'none'}, and `@none` is untrained"
         raise UnknownNameError("weights", tag, members, where=f"torchvision's {name}", hint=hint)
     weights = members[tag] if tag else default_weights(name)
     if weights is None:

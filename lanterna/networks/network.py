@@ -20,7 +20,7 @@ from lanterna.networks.preprocessing import Preprocessing
 from lanterna.networks.probe import Probe, probe
 from lanterna.networks.rectify import ceiling_of, rectify_in_place
 from lanterna.networks.same import lean_same
-from lanterna.wording import counted
+from lanterna.wording import counted, listed
 
 if TYPE_CHECKING:
     from lanterna.techniques.dream import Dream
@@ -317,8 +317,8 @@ class Network:
             hint = "classes are given by name or number" if self.labels else "it has no labels: give a number"
             raise UnknownNameError("class", name, [label.lower() for label in self.labels], where=self.name, hint=hint)
         if len(found) > 1:
-            listed = ", ".join(f"{self.labels[i]} ({i})" for i in found[:12]) + (", ..." if len(found) > 12 else "")
-            raise InputError(f"class {name!r} could be any of {len(found)}: {listed}; give one by number or full name")
+            candidates = listed(f"{self.labels[i]} ({i})" for i in found)
+            raise InputError(f"class {name!r} could be any of {len(found)}: {candidates}; give one by number or full name")
         return found[0]
 
     def visualize(self, *units: str, **fields: Any) -> "Visualization":

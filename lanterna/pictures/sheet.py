@@ -21,6 +21,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _INK, _TITLE_INK = (60, 60, 60), (0, 0, 0)
 _NARROWEST = 96  # a cell: tiny pictures, MNIST's say, still get captions that can be read
+_TINY, _ENLARGED = 100, 140  # sides in pixels: a caption such as "T-shirt or top: 12.34" takes two lines of the second
 _MOST_LINES = 3
 _ELLIPSIS = "..."
 
@@ -35,9 +36,10 @@ def sheet(
     """Puts pictures side by side on white, in rows, each with its caption below.
 
     `pictures` is a batch (B, 3, H, W) in [0, 1] or a sequence of (1, 3, H, W) or (3, H, W) of any sizes; their pixels are
-    kept as they are, clamped to [0, 1]. `captions` has one text each, or is empty; they are wrapped at the cell's width,
-    and end in "..." beyond three lines. `columns` is by default the number that gives a landscape page, or one row per
-    title. `row_titles` has one text per row, set above it.
+    kept as they are, clamped to [0, 1]. Where all are tiny, below 100 px, each pixel becomes a square of a whole number of
+    pixels, the same for all, so that captions have room. `captions` has one text each, or is empty; they are wrapped at the
+    cell's width, and end in "..." beyond three lines. `columns` is by default the number that gives a landscape
+    page, or one row per title. `row_titles` has one text per row, set above it.
 
     Gives float32 (1, 3, H, W). Raises InputError for no pictures or numbers that do not match, PictureError for what is
     not a picture.
@@ -45,7 +47,7 @@ def sheet(
     >>> sheet(torch.rand(6, 3, 64, 64), [f"conv:{channel}" for channel in range(6)], columns=3).shape[1]
     3
     """
-    cells = [as_picture(picture)[0].clamp(0, 1) for picture in pictures]
+    cells = _enlarged([as_picture(picture)[0].clamp(0, 1) for picture in pictures])
     columns = _columns(len(cells), columns, len(row_titles))
     rows = math.ceil(len(cells) / columns) if cells else 0
     _check(len(cells), len(captions), rows, len(row_titles))
@@ -66,6 +68,15 @@ def sheet(
         blocks.append(_row(cells[inside], lines, title, font, title_font, (width, page_width, gap, pad)))
     blocks.append(torch.ones(3, gap, page_width))
     return torch.cat(blocks, dim=1)[None]
+
+
+def _enlarged(cells: list[Tensor]) -> list[Tensor]:
+    """Tiny pictures by the whole factor that brings the largest to about `_ENLARGED`; others as they are."""
+    largest = max((max(picture.shape[1:]) for picture in cells), default=_TINY)
+    if largest >= _TINY:
+        return cells
+    factor = max(2, round(_ENLARGED / largest))
+    return [picture.repeat_interleave(factor, 1).repeat_interleave(factor, 2) for picture in cells]
 
 
 def _check(pictures: int, captions: int, rows: int, titles: int) -> None:

@@ -7,7 +7,7 @@ differs is said where it differs: `normalized.Shaping`, `wishes.wanted`, and mir
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,7 @@ from lanterna.techniques.octaves import (
     least_side,
     noise_picture,
     octave_sizes,
+    rounded_up,
     steps_at,
     tile_side,
     usual_octaves,
@@ -42,14 +43,13 @@ from lanterna.techniques.octaves import (
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, balanced, default_step_size, parse_wishes, sees_little, wanted
-from lanterna.tiles import Reach, Tiles, mirrored, reach_of
+from lanterna.tiles import Reach, Tiles, reach_of
+from lanterna.wording import listed
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
 # What goes in the colours of photographs of the steps for layers that see little, which else run into colours of their own.
 _SHALLOW_COLOUR = 0.9
-# Features of pictures larger than this are measured in their middle.
-_MEASURED_SIDE = 448
 
 
 class DreamRecipe(Recipe):
@@ -61,13 +61,14 @@ class DreamRecipe(Recipe):
     layers: Annotated[
         tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
     ] = ()
+    usual_octaves: ClassVar[int] = USUAL_OCTAVES
     octaves: Annotated[
         int | None,
         Field(
             ge=1,
             le=16,
-            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES}, fewer of what is too small for "
-            f"them, and more with --native beyond {USUAL_SIDE} px",
+            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES} (3 in films), fewer of what is too "
+            f"small for them, and more with --native beyond {USUAL_SIDE} px",
         ),
     ] = None
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
@@ -160,7 +161,9 @@ class Dreamer:
         layers = [wish.layer for wish in wishes]
         reach = reach_of(layers)
         size = (picture.shape[2], picture.shape[3])
-        check_octaves(_working(recipe, size), recipe.octaves, recipe.octave_scale, network, reach, recipe.shift)
+        check_octaves(
+            _working(recipe, size), _octaves(recipe, network, reach, size), recipe.octave_scale, network, reach, recipe.shift
+        )
         if recipe.guide is not None and any(wish.unit is not None for wish in wishes):
             raise InputError("--guide goes with whole layers; leave out the unit, or the guide")
         mask = None
@@ -171,13 +174,13 @@ class Dreamer:
         if recipe.untrained:
             network = untrained(network, recipe.seed)
         names = [layer.name for layer in layers]
-        seen = _round_up(network, resize(picture, _fitted(size, max(network.input_size))).clamp(0, 1), reach)
+        seen = rounded_up(resize(picture, _fitted(size, max(network.input_size))).clamp(0, 1), reach)
         features = network.capture(seen, names)
         guide = _guide(recipe, network, names, reach)
         objective = wanted(wishes, [wish.weight for wish in wishes], features, guide)
         if guide is not None and float(objective(features)) <= 0:
             raise InputError(
-                f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
+                f"--guide {recipe.guide!r} has nothing in common with the picture at {listed(names)}; try another"
             )
         if len(wishes) > 1:
             weights = balanced(wishes, features, guide, network, seen)
@@ -188,10 +191,8 @@ class Dreamer:
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """The octaves for a picture of `size`."""
-        working = _working(self.recipe, size)
-        least = least_side(self.network, self.reach)
-        count = self.recipe.octaves or usual_octaves(working, self.recipe.octave_scale, least)
-        return octave_sizes(working, count, self.recipe.octave_scale)
+        count = _octaves(self.recipe, self.network, self.reach, size)
+        return octave_sizes(_working(self.recipe, size), count, self.recipe.octave_scale)
 
     def tiles(self) -> Tiles:
         """How the gradient is found: by tiles as large as memory allows, or as the recipe says."""
@@ -261,7 +262,7 @@ class Dreamer:
                 break
         if not moved and not stopped:
             raise LanternaError(
-                f"nothing moves {', '.join(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
+                f"nothing moves {listed(wish.title for wish in self.wishes)}: no gradient reaches the picture; "
                 "try another layer"
             )
         assert detail is not None, "there is at least one octave"
@@ -276,24 +277,18 @@ def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
     return size if recipe.native else _fitted(size, USUAL_SIDE)
 
 
-def _round_up(network: Network, picture: Tensor, reach: Reach) -> Tensor:
-    """The picture, at most 448 px of its middle, mirrored on to a multiple of the stride."""
-    for axis in (2, 3):
-        length = picture.shape[axis]
-        kept = min(length, _MEASURED_SIDE)
-        start = (length - kept) // 2
-        wide = max(-(-kept // reach.align) * reach.align, reach.align)
-        picture = picture.index_select(axis, mirrored(start, start + wide, length))
-    return picture
+def _octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> int:
+    least = least_side(network, reach)
+    return recipe.octaves or usual_octaves(_working(recipe, size), recipe.octave_scale, least, recipe.usual_octaves)
 
 
 def _guide(recipe: DreamRecipe, network: Network, names: Sequence[str], reach: Reach) -> dict[str, Tensor] | None:
     if recipe.guide is None:
         return None
     picture = pictures_io.load(recipe.guide, size=max(network.input_size))
-    found = network.capture(_round_up(network, picture, reach), names)
+    found = network.capture(rounded_up(picture, reach), names)
     if any(float(features.abs().max()) == 0 for features in found.values()):
-        raise InputError(f"--guide {recipe.guide!r} excites nothing at {', '.join(names)}; try another picture or layer")
+        raise InputError(f"--guide {recipe.guide!r} excites nothing at {listed(names)}; try another picture or layer")
     return found
 
 
@@ -385,7 +380,7 @@ def _expected(dreamer: Dreamer, picture: Tensor, sizes: Sequence[tuple[int, int]
 def norms(dreamer: Dreamer, picture: Tensor) -> tuple[float, ...]:
     """For each wish, how strongly `picture` excites it: a layer's root mean square, or a unit's mean."""
     names = [wish.layer.name for wish in dreamer.wishes]
-    found = dreamer.network.capture(_round_up(dreamer.network, picture, dreamer.reach), names)
+    found = dreamer.network.capture(rounded_up(picture, dreamer.reach), names)
     return tuple(
         float(
             found[wish.layer.name].square().mean().sqrt()

@@ -13,7 +13,7 @@ from lanterna.patterns.layer_scan import LayerScan
 from lanterna.techniques.panels import unit_panels
 from lanterna.techniques.units import Unit
 from lanterna.techniques.visualization import Visualization
-from lanterna.wording import counted
+from lanterna.wording import counted, listed
 
 if TYPE_CHECKING:
     from lanterna.techniques.patterns import PatternsRecipe
@@ -164,7 +164,7 @@ class Patterns:
             if not self.recipe.repeat:
                 said[0] += ", and of each picture the best one"
         if self.unreadable:
-            names = ", ".join(list(self.unreadable)[:5]) + (", ..." if len(self.unreadable) > 5 else "")
+            names = listed(self.unreadable)
             said.append(f"{len(self.unreadable)} can't be read and were skipped: {names}")
         fewest = min((len(one.found) for one in self.units), default=self.top)
         if self.recipe.top and fewest < self.top:
@@ -198,5 +198,5 @@ class Patterns:
         return pages
 
     def _repr_html_(self) -> str:
-        titles = ", ".join(one.unit.title for one in self.units)
+        titles = listed(one.unit.title for one in self.units)
         return "".join(pictures_io.to_html(page, f"patterns of {titles}") for page in self.sheets())

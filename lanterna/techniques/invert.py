@@ -49,6 +49,7 @@ from lanterna.techniques.likeness import (
 )
 from lanterna.techniques.units import parse_size
 from lanterna.warmed import Warmed
+from lanterna.wording import listed
 
 __all__ = ["Inversion", "InvertRecipe", "Recreation", "run"]
 
@@ -115,7 +116,7 @@ def resolve_layers(names: Sequence[str], network: Network) -> list[str]:
     """The layers that `names` mean, `all` being about a dozen through the depth. Raises UnknownNameError, InputError."""
     if ALL in names:
         if len(names) > 1:
-            raise InputError(f"'all' stands alone, it was given with {', '.join(name for name in names if name != ALL)}")
+            raise InputError(f"'all' stands alone, it was given with {listed(name for name in names if name != ALL)}")
         ends = [LOGITS] if classifies(network) else []
         return [layer.name for layer in layers_through_depth(network, DOZEN - len(ends))] + ends
     for name in names:

@@ -16,7 +16,7 @@ from lanterna.events import Event, Stepped
 from lanterna.networks.network import Network
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
-from lanterna.tiles import Reach, Tiles
+from lanterna.tiles import Reach, Tiles, mirrored
 from lanterna.wording import counted
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "least_side",
     "noise_picture",
     "octave_sizes",
+    "rounded_up",
     "steps_at",
     "tile_side",
     "usual_octaves",
@@ -44,6 +45,8 @@ _LEAST_SIDE = 16
 _TILE_MEMORY = 250e6
 # Sizes beyond this many are not planned by default: 16 of 1.4 lead from 373 px to 58,000.
 _MOST_OCTAVES = 16
+# Features of pictures larger than this are measured in their middle.
+_MEASURED_SIDE = 448
 # Side of the piece of which a step is timed: a second or two.
 _TIMED_SIDE = 512
 
@@ -58,23 +61,22 @@ def least_side(network: Network, reach: Reach) -> int:
     return max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
 
 
-def usual_octaves(size: Size, scale: float, least: int) -> int:
+def usual_octaves(size: Size, scale: float, least: int, usual: int = USUAL_OCTAVES) -> int:
     """How many sizes lead to `size`, each larger by `scale`: as many as begin where a usual picture begins.
 
     The smallest decides how large shapes are: begun at a large size, they are a pattern of specks. `least` is the shorter
     side below which the network takes nothing; what is too small for the usual number has fewer.
     """
     more = ceil(max(0.0, log(max(size) / USUAL_SIDE)) / log(scale) - 1e-9)
-    count = min(USUAL_OCTAVES + more, _MOST_OCTAVES)
+    count = min(usual + more, _MOST_OCTAVES)
     while count > 1 and min(octave_sizes(size, count, scale)[0]) < least:
         count -= 1
     return count
 
 
-def check_octaves(size: Size, asked: int | None, scale: float, network: Network, reach: Reach, shift: int) -> None:
+def check_octaves(size: Size, octaves: int, scale: float, network: Network, reach: Reach, shift: int) -> None:
     """Raise InputError where the network can't take the smallest of the sizes, moved by up to `shift` px."""
     least = least_side(network, reach)
-    octaves = asked or usual_octaves(size, scale, least)
     sizes = octave_sizes(size, octaves, scale)
     if min(sizes[0]) < least:
         fitting = 1
@@ -155,3 +157,14 @@ def noise_picture(size: tuple[int, int], generator: torch.Generator) -> Tensor:
     blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
     mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)
     return (mixed + 0.5).clamp(0, 1)
+
+
+def rounded_up(picture: Tensor, reach: Reach) -> Tensor:
+    """The picture, at most 448 px of its middle, mirrored on to a multiple of the stride."""
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        kept = min(length, _MEASURED_SIDE)
+        start = (length - kept) // 2
+        wide = max(-(-kept // reach.align) * reach.align, reach.align)
+        picture = picture.index_select(axis, mirrored(start, start + wide, length))
+    return picture

@@ -29,6 +29,7 @@ from lanterna.techniques.found import Found, Patterns, UnitPatterns
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 from lanterna.techniques.visualize import run as visualize
+from lanterna.wording import listed
 
 __all__ = ["ENOUGH", "FEW", "FEW_PLACES", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "run", "scanned"]
 
@@ -83,7 +84,7 @@ def open_data(recipe: PatternsRecipe) -> Dataset:
     if recipe.strict:
         broken = list(_unreadable(dataset))
         if broken or dataset.notes:
-            told = [f"{len(broken)} of {len(dataset)} pictures can't be read: {', '.join(broken[:5])}"] if broken else []
+            told = [f"{len(broken)} of {len(dataset)} pictures can't be read: {listed(broken)}"] if broken else []
             raise InputError(f"{recipe.data}: {'; '.join([*told, *dataset.notes])}; leave out --strict to skip them")
     if recipe.crops or (recipe.crops is None and len(dataset) < FEW):
         cropped = Crops(dataset)

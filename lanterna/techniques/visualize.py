@@ -24,9 +24,10 @@ from lanterna.pictures.colour import luminance
 from lanterna.priors import high_frequency, l2, total_variation
 from lanterna.recipe import Names, Recipe
 from lanterna.techniques.filters import ExactUnit, exact_units
-from lanterna.techniques.measure import measure, silent, values_of
+from lanterna.techniques.measure import lifeless, measure, pulls, values_of
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualization import Visualization, exactly, with_exact
+from lanterna.wording import listed
 
 __all__ = ["Visualization", "VisualizeRecipe", "parse_size", "run"]
 
@@ -39,6 +40,22 @@ LEARNING_RATE: dict[CanvasName, float] = {"fourier": 0.02, "pixels": 0.05, "maco
 # Priors weigh at least this much: without any to speak of, units of the first layers fill the picture with one flat colour.
 _LEAST_SHARE = 0.06
 
+
+# What weights of priors are parts of: so many make a prior weigh as much as the unit itself pulls at noise.
+_WHOLE = 3000.0
+
+# Smaller pictures than this, in pixels of the side, have a Fourier canvas of fewer coefficients, whose steps add up to less.
+# Their steps are longer by this power, for what sees all of the picture; what sees little would run into one flat color.
+# At 28 px and the plain pace, half of the classes of a network of digits came to less than the best digit.
+_LARGE, _FASTER = 160, 0.8
+
+# Their shapes have fewer pixels, so that the high-frequency penalty weighs less, by this power; total variation by 1.
+_FINER = 2.0
+
+# Their views turn and zoom less, by the first power, and move by a smaller share, by the second: strokes of two pixels are
+# lost in a turn that is nothing at 160 px. With half the first and none of the second, two to four of ten classes exceeded
+# real pictures.
+_STEADIER, _NEARER = 1.0, 0.5
 
 # Of the shorter side: the default shift at 160 px.
 _SHIFT_SHARE = 0.15
@@ -61,20 +78,29 @@ class VisualizeRecipe(Recipe):
     diversity: Annotated[int, Field(ge=1, le=64, description="pictures of each unit, pushed apart")] = 1
     minimize: Annotated[bool, Field(description="what the unit likes least")] = False
     lr: Annotated[float | None, Field(gt=0, description="learning rate; by default the canvas's own")] = None
-    tv: Annotated[float, Field(ge=0, description="weight of total variation")] = 0.0
+    tv: Annotated[float, Field(ge=0, description="weight of total variation, in the unit of --smooth")] = 0.0
     restrain: Annotated[
         float | None,
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="weight of the distance to grey [120], or to the picture it starts from [500]",
+            description=(
+                "weight of the distance to grey [120], or to the picture it starts from [500]; "
+                "3000 weighs as much as the unit pulls by itself, on noise"
+            ),
         ),
     ] = None
     decay: Annotated[
         float | None,
         Field(ge=0, le=4, description="how much the Fourier canvas prefers low frequencies [1.35; 1 from a picture]"),
     ] = None
-    smooth: Annotated[float, Field(ge=0, description="weight of the high-frequency penalty")] = 3000.0
+    smooth: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="weight of the high-frequency penalty; 3000 weighs as much as the unit pulls by itself, on noise",
+        ),
+    ] = 3000.0
     shift: Annotated[
         float, Field(ge=0, le=4096, description="how far views are moved, in pixels; at most 0.15 of the side")
     ] = 24.0
@@ -97,6 +123,16 @@ def _fields(units: Sequence[Unit], network: Network, size: tuple[int, int]) -> t
     return tuple(min(*size, max(field)) for field in fields)
 
 
+def _smallness(size: tuple[int, int]) -> float:
+    """How many times smaller the picture is than those that paces and views are made for; at least 1."""
+    return max(1.0, _LARGE / min(size))
+
+
+def _paces(shares: Sequence[float], size: tuple[int, int]) -> Tensor:
+    """For each unit, how much longer its steps are than the learning rate says: (U,)."""
+    return torch.tensor([_smallness(size) ** (_FASTER * share) for share in shares])
+
+
 def _shares(fields: Sequence[int], size: tuple[int, int]) -> tuple[float, ...]:
     """For each unit, the share of the picture's side that it sees.
 
@@ -106,8 +142,22 @@ def _shares(fields: Sequence[int], size: tuple[int, int]) -> tuple[float, ...]:
     return tuple(field / min(size) for field in fields)
 
 
+def _scales(pulled: Sequence[float], spreads: Sequence[float]) -> list[float]:
+    """What each unit is divided by, so that priors weigh the same beside it on any network: (U,).
+
+    By its own gradient on noise; by the spread of its layer's activations where it has none.
+    """
+    return [pull / _WHOLE if pull > 0 else spread for pull, spread in zip(pulled, spreads, strict=True)]
+
+
 def _objective(
-    units: Sequence[Unit], scales: Sequence[float], shares: Sequence[float], recipe: VisualizeRecipe, given: Tensor | None
+    units: Sequence[Unit],
+    scales: Sequence[float],
+    spreads: Sequence[float],
+    shares: Sequence[float],
+    recipe: VisualizeRecipe,
+    size: tuple[int, int],
+    given: Tensor | None,
 ) -> Objective:
     sign = -1 if recipe.minimize else 1
     weights = [max(share, _LEAST_SHARE) for share in shares]
@@ -115,15 +165,16 @@ def _objective(
     # Where the magnitude is held, contrast and grain are what they are, and priors on them only slow the phases down.
     held = recipe.canvas == "maco"
     priors = (
-        (recipe.tv, total_variation()),
-        (0.0 if held else recipe.smooth, high_frequency()),
+        (recipe.tv / _smallness(size), total_variation()),
+        (0.0 if held else recipe.smooth / _smallness(size) ** _FINER, high_frequency()),
         (0.0 if held else _restraint(recipe), l2(0.5 if given is None else given)),
     )
     for weight, prior in priors:
         if weight:
             wanted = wanted - weight * _weighted(prior, weights)
     if recipe.diversity > 1:
-        wanted = wanted + _apart(units)
+        # In the layer's own units, as activations differ by these from one picture to the next.
+        wanted = wanted + _weighted(_apart(units), [spread / scale for spread, scale in zip(spreads, scales, strict=True)])
     return wanted
 
 
@@ -133,7 +184,7 @@ def _shifts(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int
     By no more than it sees: more teaches it nothing, and what lies near the border of the picture is in fewer views. Nor by
     more than a share of the picture: else, on a digit of 28 px, no two views have anything in common but their mean.
     """
-    most = min(recipe.shift, _SHIFT_SHARE * min(size))
+    most = min(recipe.shift, _SHIFT_SHARE * min(size) / _smallness(size) ** _NEARER)
     return tuple(min(most, field) for field in fields)
 
 
@@ -211,10 +262,12 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     Raises InputError before anything is computed where a unit, size or picture is wrong, and LanternaError where every
     unit is dead.
     """
+    units, size = parse_units(recipe.units, network), parse_size(recipe.size, network)
+    layers = tuple({unit.layer for unit in units})
+    check_reach(network, size, pictures=len(units) * recipe.diversity, steps=recipe.steps, layers=layers)
     exact = _exact(recipe, network)
     if all(exact):
-        size = parse_size(recipe.size, network)
-        return exactly(recipe, parse_units(recipe.units, network), [one for one in exact if one], size, on_event)
+        return exactly(recipe, units, [one for one in exact if one], size, on_event)
     return with_exact(_climb(recipe, network, on_event), exact)
 
 
@@ -231,12 +284,12 @@ def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None)
     named = parse_units(recipe.units, network)
     units = [unit for unit in named for _ in range(recipe.diversity)]
     size = parse_size(recipe.size, network)
-    check_reach(network, size, pictures=len(units), steps=recipe.steps, layers=tuple({unit.layer for unit in named}))
     fields = _fields(units, network, size)
     margin, shares = canvas_margin(recipe, fields, size), _shares(fields, size)
     given = _start(recipe, network, size, margin, len(units))
     _check(network, units, size)
-    sample_activation, scales = measure(network, units, size)
+    sample_activation, spreads = measure(network, units, size)
+    scales = _scales(pulls(network, units, size).tolist(), spreads)
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (len(units), network.channels, size[0] + 2 * margin, size[1] + 2 * margin)
     told = (
@@ -245,7 +298,13 @@ def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None)
     )
     with memory_told(told), torch.no_grad():
         canvas = make_canvas(
-            recipe.canvas, shape, generator, pictures=given, decay=canvas_decay(recipe), device=network.device
+            recipe.canvas,
+            shape,
+            generator,
+            pictures=given,
+            decay=canvas_decay(recipe),
+            pace=_paces(shares, size),
+            device=network.device,
         )
         first = middle(canvas.render(), size).clone()
 
@@ -259,7 +318,7 @@ def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None)
 
     result: Ascent = ascend(
         canvas,
-        _objective(units, scales, shares, recipe, None if given is None else given.to(network.device)),
+        _objective(units, scales, spreads, shares, recipe, size, None if given is None else given.to(network.device)),
         network,
         size=size,
         steps=recipe.steps,
@@ -274,9 +333,9 @@ def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None)
     plain = each([unit.objective for unit in units])
     start_values = values_of(network, first, plain)
     judged = result.steps > 2 * REDIRECTED_STEPS
-    dead = tuple(silent(network, result.pictures, plain, start_values) if judged else [False] * len(units))
+    dead = tuple(lifeless(network, result.pictures, plain, result.moved) if judged else [False] * len(units))
     if all(dead):
-        names = ", ".join(unit.title for unit in named)
+        names = listed(unit.title for unit in named)
         raise LanternaError(f"nothing moves {names}: dead unit, its gradient is zero everywhere; try another unit or --seed")
     # The numbers are those of the picture that is saved: 8 bits, in the middle, unmoved.
     final = (result.pictures * 255).round() / 255
@@ -297,5 +356,5 @@ def _climb(recipe: VisualizeRecipe, network: Network, on_event: Listener | None)
 
 
 def _jitter(recipe: VisualizeRecipe, fields: Sequence[int], size: tuple[int, int]) -> Jitter:
-    amount = _shares(fields, size)
+    amount = tuple(share / _smallness(size) ** _STEADIER for share in _shares(fields, size))
     return Jitter(_shifts(recipe, fields, size), (1 / recipe.zoom, recipe.zoom), recipe.rotate, amount=amount)

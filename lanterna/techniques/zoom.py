@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,8 @@ _NEAR = 4.0
 class ZoomRecipe(DreamRecipe):
     """All that decides the frames of a film; `octaves`, `steps` and the rest are for each frame."""
 
-    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 3
+    # A frame begins from the one before it, so the largest shapes are there already.
+    usual_octaves: ClassVar[int] = 3
     steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 4
     zoom: Annotated[int, Field(ge=1, le=100_000, description="frames of an endless zoom, into a film")]
     keep: Annotated[
