@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("events", "pictures"),
     ("progress", "recipe"),
     ("networks",),
-    ("provenance", "data"),
+    ("provenance", "data", "studies"),
     ("outside", "bounds"),
     # The loop and its nouns.
     ("canvas", "objectives", "priors", "jitter", "ascent", "lbfgs", "averaged", "normalized", "moments", "histograms",

@@ -1,24 +1,21 @@
 """`manifold` as a whole, on bars instead of digits: training, the cache, the figures, the command, the tour's chapter."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tiny
 import torch
 from shapes import bars
 
-from lanterna import InputError, MissingError, data, pictures
+from lanterna import InputError, data, pictures
 from lanterna.errors import StoppedError
 from lanterna.events import STOP, Event, Stepped
-from lanterna.manifold import classifier, densities, quick
+from lanterna.manifold import classifier, densities
 from lanterna.manifold.judges import Judges
 from lanterna.manifold.sets import prepared, split
 from lanterna.manifold.training import cache_file
-from lanterna.report import TourRecipe, tour
 from lanterna.techniques.manifold import FIGURES, ManifoldRecipe, run
 
 Run = Callable[..., SimpleNamespace]
@@ -190,24 +187,3 @@ def test_stopping_keeps_the_seeds_that_are_done(cache: Path, folder: Path) -> No
     made = run(recipe, stop_after(520))
     assert made.stopped and len(made.studies) == 1
     assert made.figure("robustness").shape[1] == 3
-
-
-def test_the_chapter_is_quick_and_says_what_it_is_from(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = TourRecipe(steps=2, chapters=("manifold",))
-
-    def absent(_name: str) -> data.Dataset:
-        raise MissingError("mnist_5k is not fetched yet: run `lanterna fetch mnist_5k` once")
-
-    monkeypatch.setattr(quick.data_sets, "load", absent)
-    missing = tour(recipe, tiny.network(), tmp_path / "one")
-    assert "lanterna fetch mnist_5k" in missing.page.read_text(encoding="utf-8")
-    monkeypatch.setattr(quick.data_sets, "load", lambda _name: bars())
-    made = tour(recipe, tiny.network(), tmp_path / "two")
-    page = made.page.read_text(encoding="utf-8")
-    # The photograph, the plane and what fools in each language; and the place where pictures are shown large.
-    assert page.count("<img") == 1 + 2 * 2 + 1 and "Trained now, and quickly" in page
-    assert page.count('<img lang="en"') == page.count('<img lang="it"') == 2
-    english, italian = (re.findall(rf'<img lang="{language}" src="([^"]+)"', page) for language in ("en", "it"))
-    assert not set(english) & set(italian)
-    numbers = made.chapters[0].numbers
-    assert set(numbers["fooling_confidence"]) == {"discriminative", "generative"} and numbers["from_cache"] is False

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from lanterna import InputError, MissingError, Network, Preprocessing
+from lanterna import InputError, Network, Preprocessing
 from lanterna.events import STOP, Entered, Event, Started, Stepped
 from lanterna.networks.depths import layers_through_depth
 from lanterna.pictures import samples, save
@@ -25,17 +25,6 @@ def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     found = samples()
     few = {name: found[name] for name in ("coffee", "chelsea")}
     monkeypatch.setattr("lanterna.data.files.samples", lambda: few)
-
-
-@pytest.fixture(autouse=True)
-def _no_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chapters of the manifold and of autoencoders train on digits, where they are here."""
-
-    def missing(*_arguments: object) -> None:
-        raise MissingError("the digits are not fetched")
-
-    monkeypatch.setattr("lanterna.report.chapters.manifold.quick", missing)
-    monkeypatch.setattr("lanterna.report.chapters.autoencode.quick", missing)
 
 
 class _Page(HTMLParser):

@@ -73,10 +73,6 @@ class Workshop:
             )
         return self._made[key]
 
-    def has(self, code: int) -> bool:
-        """Whether `model(code)` has been trained before, so that it takes no time."""
-        return self._path(self._key(self._used(code), self.split.train, self.split.held_out)).is_file()
-
     def _used(
         self, code: int, variant: Variant | None = None, repeat: int = 0, epochs: int | None = None, augmented: bool = True
     ) -> AutoencodeRecipe:

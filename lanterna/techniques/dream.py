@@ -67,8 +67,8 @@ class DreamRecipe(Recipe):
         Field(
             ge=1,
             le=16,
-            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES} (3 in films), fewer of what is too "
-            f"small for them, and more with --native beyond {USUAL_SIDE} px",
+            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES} (3 in films), fewer of what is "
+            f"too small for them, and more with --native beyond {USUAL_SIDE} px",
         ),
     ] = None
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
