@@ -25,7 +25,7 @@ from lanterna.techniques.octaves import steps_at
 
 __all__ = ["Zoom", "ZoomRecipe", "run"]
 
-# Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
+# Share of the way back to the first picture's mean, contrast and grain that each frame goes, or a hundred frames drift away.
 _LEVEL = 0.35
 # Large shapes are those of which this many fit beside each other: heads and legs of an animal that fills the picture.
 _CELLS = 32
@@ -78,12 +78,23 @@ def moved(picture: Tensor, recipe: ZoomRecipe, frames: int = 1) -> Tensor:
     return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp_(0, 1)
 
 
-def _levelled(picture: Tensor, like: Tensor) -> Tensor:
-    """A little of the way to the mean and contrast of `like`, channel by channel, and with no more grain than it has."""
+def levelled(picture: Tensor, like: Tensor) -> Tensor:
+    """A little of the way to the mean and contrast of `like`, channel by channel, and back to no more grain than it has."""
     mean, deviation = picture.mean((2, 3), keepdim=True), picture.std((2, 3), keepdim=True)
     target_mean, target_deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
     gain = 1 + _LEVEL * (target_deviation / deviation.clamp(min=1e-3) - 1).clamp(-0.5, 0.5)
-    return ((picture - mean) * gain + mean + _LEVEL * (target_mean - mean)).clamp_(0, 1)
+    level = (picture - mean) * gain + mean + _LEVEL * (target_mean - mean)
+    grain = _grain(level)
+    # Of a smooth picture every frame would have more, and after a hundred all would be pale threads and dots.
+    excess = 1 - (_grain(like).std() / grain.std().clamp(min=1e-3)).clamp(max=1)
+    return (level - _LEVEL * excess * grain).clamp_(0, 1)
+
+
+def _grain(picture: Tensor) -> Tensor:
+    """What is finer than about four pixels."""
+    size = (picture.shape[2], picture.shape[3])
+    half = (max(2, size[0] // 2), max(2, size[1] // 2))
+    return picture - F.interpolate(F.interpolate(picture, half, mode="bicubic", antialias=True), size, mode="bicubic")
 
 
 def coarse(picture: Tensor) -> Tensor:
@@ -143,7 +154,9 @@ def run(
                 return on_event(Stepped(before + done + event.step, total, event.values))
             return on_event(event)
 
-        base = picture if index == 0 else kept(_levelled(moved(picture, recipe), first), first, recipe, index)
+        base = picture
+        if index:
+            base = levelled(kept(moved(picture, recipe), first, recipe, index), first)
         dream, _, stopped = dreamer.dream(base, _generator(recipe.seed, index), listen, steps=recipe.steps)
         if stopped:
             # Half a frame is none: the next run makes it whole.
