@@ -311,6 +311,13 @@ def test_what_is_wrong_is_said_before_anything_is_computed(fields: dict[str, obj
         stylize.run(recipe(**fields), NETWORK, lambda _event: pytest.fail("began"))
 
 
+def test_a_style_too_narrow_for_the_deepest_usual_layer_is_painted_without_it() -> None:
+    narrow = torch.rand(1, 3, 6, 48)
+    assert stylize.prepare(recipe(), NETWORK, [narrow], (32, 48)).style == ("relu1_1", "relu2_1")
+    with pytest.raises(InputError, match="too small for layer 'relu3_1'"):
+        stylize.prepare(recipe(style_layers=("relu3_1",)), NETWORK, [narrow], (32, 48))
+
+
 def test_masks_in_tiles_are_the_masks_of_the_whole(tmp_path: Path) -> None:
     pictures.save(torch.rand(1, 3, 64, 96).round(), tmp_path / "mask.png")
     fields = {"size": "64x96", "steps": 2, "masks": (str(tmp_path / "mask.png"),)}
