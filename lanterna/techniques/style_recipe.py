@@ -81,7 +81,7 @@ class StyleRecipe(Recipe):
     style_weight: Annotated[float | None, Field(ge=0, description="weight of the style; by default 1, with gatys 100")] = None
     tv_weight: Annotated[
         float | None,
-        Field(ge=0, description="weight of total variation, against grain; by default 0.0002 to 0.0016, with gatys 0.001"),
+        Field(ge=0, description="weight of total variation, against grain; by default 0.0002 to 0.006, with gatys 0.001"),
     ] = None
     style_scale: Annotated[float, Field(gt=0, le=8, description="size of the style's picture beside the result's")] = 1.0
     style_layers: Annotated[tuple[str, ...], Field(description="layers of the style; by default the network's usual")] = ()
