@@ -15,7 +15,7 @@ from PIL import Image
 
 from lanterna import pictures
 from lanterna.pictures import film as films
-from lanterna.techniques.zoom import ZoomRecipe, coarse, kept, moved
+from lanterna.techniques.zoom import ZoomRecipe, coarse, kept, levelled, moved
 
 Run = Callable[..., SimpleNamespace]
 FILM = ["dream", "python:tiny:make", "coffee", "--size", "48x64", "--octaves", "1", "--steps", "1", "--layer", "act2"]
@@ -161,3 +161,14 @@ def test_what_is_kept_are_the_large_shapes_of_the_first_picture(keep: float, lef
 
 def test_keep_goes_with_a_film(lanterna: Run, folder: Path) -> None:
     assert "--keep goes with --zoom" in lanterna("dream", "python:tiny:make", "coffee", "--keep", "0.5").err
+
+
+def test_grain_goes_back_to_that_of_the_first_picture_and_shapes_stay() -> None:
+    smooth = 0.25 + 0.5 * coarse(pictures.load("coffee", size=(96, 144)))
+    grain = 0.05 * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(0))
+    picture = (smooth + grain).clamp(0, 1)
+    for _ in range(10):
+        picture = levelled(picture, smooth)
+    assert float((picture - coarse(picture)).std()) < 0.6 * float((smooth + grain - coarse(smooth + grain)).std())
+    assert float((coarse(picture) - coarse(smooth)).abs().mean()) < 0.02
+    assert float((levelled(smooth, smooth) - smooth).abs().max()) < 1e-3

@@ -30,9 +30,10 @@ WHOLE, _TILE = 1200 * 1200, 832
 _LAYOUT, _LAYOUT_FALL = 8.0, 4
 
 # How much more total variation weighs, unless it is given. Where the first convolution has a stride, a weave is left between
-# the positions that it sees alike; eight times as much takes the weave and leaves the strokes (efficientnet_lite0). Of noise
+# the positions that it sees alike; thirty times as much takes the weave and leaves the strokes (efficientnet_lite0, 128 px;
+# with eight times it is still seen in pale places). Of noise
 # that a picture begins as, grain is left; four times as much takes it at the same style losses (vgg16_hed).
-_STRIDED, _FROM_NOISE = 8.0, 4.0
+_STRIDED, _FROM_NOISE = 30.0, 4.0
 
 # L-BFGS does not keep values in [0, 1], and much of its work would be cut off at the end: after 300 evaluations at 256 px the
 # loss was 1168, that of the saved picture 3000. With this weight, on squares of 0 to 255, both are the same.

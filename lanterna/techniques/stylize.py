@@ -140,9 +140,23 @@ def _checked(network: Network, recipe: StyleRecipe, size: Size) -> StyleLayers:
     return layers
 
 
+def _stride(network: Network, layer: str) -> float:
+    return (network.layer(layer).stride or (32.0, 32.0))[0]
+
+
+def _fitting(network: Network, layers: StyleLayers, styles: list[Tensor]) -> StyleLayers:
+    """Of the usual layers those for which no style is too small; all where there would be none, to be refused.
+
+    The deepest weighs least, so a long and narrow style, or a small one, is painted almost as well without it.
+    """
+    least = min(min(style.shape[2:]) for style in styles)
+    kept = tuple(layer for layer in layers.style if least >= 2 * _stride(network, layer))
+    return StyleLayers(kept or layers.style, layers.content)
+
+
 def _check_style(network: Network, name: str, picture: Tensor, layers: StyleLayers) -> None:
-    deepest = max(layers.style, key=lambda layer: (network.layer(layer).stride or (32.0, 32.0))[0])
-    stride = (network.layer(deepest).stride or (32.0, 32.0))[0]
+    deepest = max(layers.style, key=lambda layer: _stride(network, layer))
+    stride = _stride(network, deepest)
     if min(picture.shape[2:]) < 2 * stride:
         height, width = picture.shape[2:]
         raise InputError(
@@ -309,7 +323,10 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
     layers = _checked(network, recipe, size)
     begun = smallest_for(recipe, styles, size)
     sizes, _ = scales_for(size, 1, smallest=begun)
-    for name, style in zip(recipe.styles, styles_at(recipe, styles, size, sizes[0]), strict=True):
+    shown = styles_at(recipe, styles, size, sizes[0])
+    if not recipe.style_layers:
+        layers = _fitting(network, layers, shown)
+    for name, style in zip(recipe.styles, shown, strict=True):
         _check_style(network, name, style, layers)
     return layers
 

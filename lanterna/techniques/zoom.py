@@ -8,6 +8,7 @@ so that a film which was interrupted goes on as if it had not been.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -26,8 +27,11 @@ from lanterna.techniques.octaves import steps_at
 
 __all__ = ["Zoom", "ZoomRecipe", "run"]
 
-# Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
+# Share of the way back to the first picture's mean, contrast and grain that each frame goes, or a hundred frames drift away.
 _LEVEL = 0.35
+# How much of the first picture's own detail a frame may begin with, in the three finest octaves, finest first. In smooth
+# places every frame adds some, and after fifty all would be pale dots and threads.
+_MOST_DETAIL = (1.0, 1.0, 1.5)
 # Large shapes are those of which this many fit beside each other: heads and legs of an animal that fills the picture.
 _CELLS = 32
 # How much nearer than at first the picture's own shapes are kept whole.
@@ -80,12 +84,29 @@ def moved(picture: Tensor, recipe: ZoomRecipe, frames: int = 1) -> Tensor:
     return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp_(0, 1)
 
 
-def _levelled(picture: Tensor, like: Tensor) -> Tensor:
-    """A little of the way to the mean and contrast of `like`, channel by channel, and with no more grain than it has."""
+def levelled(picture: Tensor, like: Tensor) -> Tensor:
+    """A little of the way to the mean and contrast of `like`, channel by channel, and back to no more grain than it has."""
     mean, deviation = picture.mean((2, 3), keepdim=True), picture.std((2, 3), keepdim=True)
     target_mean, target_deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
     gain = 1 + _LEVEL * (target_deviation / deviation.clamp(min=1e-3) - 1).clamp(-0.5, 0.5)
-    return ((picture - mean) * gain + mean + _LEVEL * (target_mean - mean)).clamp_(0, 1)
+    level = (picture - mean) * gain + mean + _LEVEL * (target_mean - mean)
+    for band, own, most in zip(_details(level), _details(like), _MOST_DETAIL, strict=True):
+        excess = 1 - (most * own.std() / band.std().clamp(min=1e-4)).clamp(max=1)
+        level = level - excess * band
+    return level.clamp_(0, 1)
+
+
+def _details(picture: Tensor) -> list[Tensor]:
+    """The three finest octaves of the picture, finest first."""
+    views = [picture, *(_without(picture, 2**octave) for octave in range(1, len(_MOST_DETAIL) + 1))]
+    return [finer - coarser for finer, coarser in pairwise(views)]
+
+
+def _without(picture: Tensor, factor: int) -> Tensor:
+    """The picture without what is lost when it is made smaller by `factor`."""
+    size = (picture.shape[2], picture.shape[3])
+    small = (max(2, size[0] // factor), max(2, size[1] // factor))
+    return F.interpolate(F.interpolate(picture, small, mode="bicubic", antialias=True), size, mode="bicubic")
 
 
 def coarse(picture: Tensor) -> Tensor:
@@ -147,7 +168,9 @@ def run(
                 return on_event(Stepped(before + done + event.step, total, event.values))
             return on_event(event)
 
-        base = picture if index == 0 else kept(_levelled(moved(picture, recipe), first), first, recipe, index)
+        base = picture
+        if index:
+            base = levelled(kept(moved(picture, recipe), first, recipe, index), first)
         dream, _, stopped = dreamer.dream(base, _generator(recipe.seed, index), listen, steps=recipe.steps)
         if stopped:
             # Half a frame is none: the next run makes it whole.
