@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lanterna import pictures
-
 __all__ = ["Recipe"]
 
 
@@ -26,4 +24,7 @@ class Recipe(BaseModel):
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each thing that goes in, by its name: replay warns where it has changed."""
+        # Here, as it imports torch, which the help of a command has no need of.
+        from lanterna import pictures
+
         return {name: pictures.digest(name) for name in self.inputs()}

@@ -99,4 +99,4 @@ def whole_tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
         patch.setattr("lanterna.data.files.samples", lambda: few)
         patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
         patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")
-        return tour(TourRecipe(steps=2, size=32, depths=2, units=3), tiny.network(), folder / "page")
+        return tour(TourRecipe(steps=2, size=32, depths=2, units=3, painter="own"), tiny.network(), folder / "page")

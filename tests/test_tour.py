@@ -15,7 +15,7 @@ from lanterna.report import TourRecipe, tour
 from lanterna.report.chapters import CHAPTERS
 from lanterna.report.page import environment
 
-QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2}
+QUICK = {"steps": 3, "size": 32, "depths": 2, "units": 2, "painter": "own"}
 SHORT = {**QUICK, "chapters": ("units", "best_class", "layers")}
 
 
@@ -137,6 +137,7 @@ def test_steps_follow_from_the_seconds(tmp_path: Path) -> None:
 
 def test_the_command_prints_the_path_and_the_numbers(lanterna, folder: Path) -> None:
     flags = ["--network", "python:tiny:make", "--steps", "2", "--depths", "2", "--units", "2", "--size", "32"]
+    flags += ["--chapters", "best_class,units"]
     plain = lanterna("tour", "coffee", *flags, "--out", "here")
     assert plain.code == 0 and Path(plain.out.strip()) == folder / "here" / "index.html"
     told = json.loads(lanterna("tour", "coffee", *flags, "--out", "here", "--json", "--quiet").out)

@@ -28,7 +28,7 @@ from lanterna.report.prose import LANGUAGES, PIECES
 from lanterna.report.tour import SIDE, Tour
 from lanterna.techniques.manifold import ManifoldRecipe
 
-QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2}
+QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2, "painter": "own"}
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from lanterna import __version__
-from lanterna.cli.console import errors
+from lanterna.cli.console import errors, typed
 from lanterna.errors import LanternaError, UnknownNameError
 
 __all__ = ["COMMANDS", "app", "main"]
@@ -90,8 +90,10 @@ def _surplus(error: cyclopts.UnusedCliTokensError, verb: str) -> str:
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 4 something is missing, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 3 part of it failed, 4 something is missing, 130
+    interrupted."""
     given = list(sys.argv[1:] if tokens is None else tokens)
+    typed.set(tuple(given))
     try:
         if given and not given[0].startswith("-"):
             if given[0] not in COMMANDS:

@@ -23,6 +23,7 @@ from lanterna.pictures.film import check_film
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
+from lanterna.techniques.style_network import STYLE_NETWORK
 from lanterna.techniques.style_recipe import (
     Border,
     Colour,
@@ -91,7 +92,7 @@ def stylize(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: NetworkName = STYLE_NETWORK,
     temporal_weight: Annotated[float | None, Parameter(help="clips: " + _help("temporal_weight"))] = None,
     warm_start: Annotated[bool | None, Parameter(help="clips: " + _help("warm_start"))] = None,
     frames: Annotated[int | None, Parameter(help="clips: " + _help("frames"))] = None,
@@ -158,7 +159,7 @@ def texture(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = "vgg16_hed",
+    network: NetworkName = STYLE_NETWORK,
     checkpoint: Checkpoint = None,
     film: FilmPath = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),

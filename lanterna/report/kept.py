@@ -19,6 +19,7 @@ from lanterna.networks.builtin import BUILTIN, DATA_FILES
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.wheels import cache_dir
 from lanterna.report.chapter import Chapter, Context
+from lanterna.report.painter import PAINTED
 
 __all__ = ["find", "keep", "key", "surroundings"]
 
@@ -56,8 +57,11 @@ def surroundings(context: Context) -> str:
 
 def key(name: str, context: Context, surrounding: str) -> str:
     """The hash for one chapter, whose seconds are the context's."""
-    recipe = context.recipe.model_dump(mode="json", exclude={"chapters", "seconds"})
-    said = json.dumps([name, recipe, round(context.seconds, 3), context.side, surrounding], sort_keys=True)
+    # Every chapter is in all languages, and few are painted.
+    others = {"chapters", "seconds", "language"} | (set() if name in PAINTED else {"styles", "painter"})
+    recipe = context.recipe.model_dump(mode="json", exclude=others)
+    paintings = [pictures_io.digest(style) for style in context.recipe.styles] if name in PAINTED else []
+    said = json.dumps([name, recipe, paintings, round(context.seconds, 3), context.side, surrounding], sort_keys=True)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from lanterna.report.page import environment
 
-__all__ = ["LANGUAGES", "PIECES", "both", "said", "title"]
+__all__ = ["LANGUAGES", "PIECES", "both", "plain", "said", "title"]
 
 # By the tags that browsers and speech know them by; the first is what is shown before anybody chooses.
 LANGUAGES: Mapping[str, str] = {"en": "English", "it": "Italiano"}
@@ -28,10 +28,15 @@ def said(chapter: str, piece: str, tag: str = "div", **values: Any) -> Markup:
     return made
 
 
+def plain(chapter: str, piece: str, language: str = "en", **values: Any) -> str:
+    """One piece as plain text, for a terminal."""
+    template = environment().get_template(f"prose/{language}/{chapter}.html")
+    return Markup("".join(template.blocks[piece](template.new_context(values)))).striptags()
+
+
 def title(chapter: str, language: str = "en") -> str:
     """A chapter's title as plain text."""
-    template = environment().get_template(f"prose/{language}/{chapter}.html")
-    return Markup("".join(template.blocks["title"](template.new_context({})))).strip().unescape()
+    return plain(chapter, "title", language)
 
 
 def both(english: str, italian: str) -> Markup:

@@ -114,7 +114,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return None
     whole = next((entry for entry in strip if entry["layer"] == best), strip[-1])
     values = {
-        "picture": recipe.picture,
+        "picture": context.name,
         "strip": strip,
         "controls": controls,
         "best": best,

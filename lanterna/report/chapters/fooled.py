@@ -75,7 +75,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         if made.success:
             break
     values = {
-        "picture": context.recipe.picture,
+        "picture": context.name,
         "made": made,
         "network": network.name,
         "times": made.times,

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from lanterna.techniques.style_layers import default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.style_targets import moments_of
 from lanterna.techniques.stylize import Stylized, run
+from lanterna.tour_recipe import TourRecipe
 
 __all__ = ["KIND", "gram_picture"]
 
@@ -85,15 +87,16 @@ def _side(context: Context, layers: Sequence[str]) -> int:
     return LEAST_SIDE if context.hurried else affordable_side(context.network, layers[-1:], SIDE, _OPERATIONS)
 
 
-def _style(picture: str) -> str:
-    return next(name for name in STYLES if name != picture)
+def _style(recipe: TourRecipe) -> str:
+    """The style that is taken apart: the reader's first painting, or a sample."""
+    return recipe.styles[0] if recipe.styles else next(name for name in STYLES if name != recipe.picture)
 
 
 def _steps(context: Context, seconds: float, side: int) -> int:
     """How many steps of each run fit into its seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
-    probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe.picture),), size=str(side), steps=4)
+    probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe),), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
     return fitting(seconds, cost, LEAST_STEPS, MOST_STEPS)
 
@@ -127,6 +130,13 @@ def _shown(titles: tuple[str, str], picture: Tensor, losses: dict[str, float], s
     return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps}
 
 
+def _other(made: Stylized, name: str, side: int, network: Network, layers: Sequence[str]) -> dict[str, Any]:
+    """The same content in one more style."""
+    style = pictures_io.load(name, size=side)
+    distance = _pair_distance(network, made.picture, style, layers)
+    return {"name": Path(name).name, "style": style, "picture": made.picture, "recipe": made.recipe, "distance": distance}
+
+
 def _make(context: Context, series: Series) -> Chapter | None:
     network, recipe = context.network, context.recipe
     if network.channels == 1:
@@ -138,9 +148,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
         network.check_size((LEAST_SIDE, LEAST_SIDE), layers)
     except LanternaError:
         return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
-    side, named = _side(context, layers), _style(recipe.picture)
+    side, named = _side(context, layers), _style(recipe)
     plans = _plans(layers, context.hurried)
-    part = context.seconds / (len(plans) + 1)
+    part = context.seconds / (len(plans) + len(recipe.styles[1:]) + 1)
     steps = _steps(context, part, side)
     style, content = (pictures_io.load(name, size=side) for name in (named, recipe.picture))
     alone = _content_alone(context, content, steps)
@@ -149,18 +159,21 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return None
     made = recreated.recreations[0]
     shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps])]
+    usual = {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed}
     painted: list[Stylized] = []
     for english, italian, fields in plans:
         if series.stopped:
             break
-        asked = StylizeRecipe.model_validate(
-            {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
-        )
-        result = run(asked, network, series.part(part))
+        result = run(StylizeRecipe.model_validate({**usual, **fields}), network, series.part(part))
         painted.append(result)
         shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps)))
     if len(shown) <= len(_PAINTED):
         return None
+    others = []
+    for name in recipe.styles[1:]:
+        if not series.stopped:
+            asked = StylizeRecipe.model_validate({**usual, "styles": (name,), "content_weight": _CONTENT_WEIGHT})
+            others.append(_other(run(asked, network, series.part(part)), name, side, network, layers))
     for one in shown:
         one["distance"] = _pair_distance(network, one["picture"], style, layers)
     gram_layer = layers[min(1, len(layers) - 1)]
@@ -173,8 +186,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
         )
     ]
     values = {
-        "picture": recipe.picture,
-        "style_name": named,
+        "picture": context.name,
+        "style_name": Path(named).name,
+        "others": [one["name"] for one in others],
         "network": network.name,
         "plain": is_plain(network),
         "photograph_distance": _pair_distance(network, content, style, layers),
@@ -187,7 +201,8 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "steps": steps,
         "content_layer": made.layer,
     }
-    figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
+    values |= {"style": style, "content": content, "four": shown[:4], "more": shown[4:]}
+    figure = render("style.html", grams=grams, **{**values, "others": others})
     both = painted[1]
     said = command(
         "stylize", recipe.picture, named, content_weight=_CONTENT_WEIGHT, size=side, steps=steps, seed=recipe.seed,
@@ -204,11 +219,14 @@ def _make(context: Context, series: Series) -> Chapter | None:
         ],
         papers=(papers.GATYS_TEXTURE, papers.GATYS),
         numbers={
+            "network": network.name,
+            "styles": [named, *recipe.styles[1:]],
             "photograph_pair_distance": values["photograph_distance"],
             "pictures": [
                 {"title": one["title"], "losses": one["losses"], "steps": one["steps"], "pair_distance": one["distance"]}
                 for one in shown
             ],
+            "other_styles": [{"style": one["name"], "pair_distance": one["distance"]} for one in others],
         },
         random=context.random,
     )  # fmt: skip

