@@ -213,3 +213,44 @@ def test_the_class_is_made_as_visualize_makes_it(tmp_path: Path, seconds: float)
     recipe = TourRecipe(picture="coffee", seconds=seconds, chapters=("best_class",))
     (chapter,) = tour(recipe, tiny.network(), tmp_path).chapters
     assert chapter.numbers["pictures"][0]["steps"] == VisualizeRecipe.model_fields["steps"].default
+
+
+# -- second networks ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_network_with_other_classes_is_not_asked(lanterna, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Network.wrap(tiny.module(), name="other", labels=("a", "b", "c", "d", "e", "f"), preprocessing=_SMALL)
+    nameless = Network.wrap(tiny.module(), name="nameless", preprocessing=_SMALL)
+    monkeypatch.setattr(tiny, "make_other", lambda: other, raising=False)
+    monkeypatch.setattr(tiny, "make_nameless", lambda: nameless, raising=False)
+    fool = ("fool", "python:tiny:make", "coffee", "--epsilon", "0.3", "--json", "--quiet")
+    invert = (
+        "invert",
+        "python:tiny:make",
+        "act1",
+        "--picture",
+        "coffee",
+        "--samples",
+        "1",
+        "--steps",
+        "1",
+        "--json",
+        "--quiet",
+    )
+    noise = (
+        "fool", "python:tiny:make", "--from", "noise", "--class", "lion", "--steps", "1", "--json", "--quiet",
+    )  # fmt: skip
+    for second, asked in (
+        ("python:tiny:make", True),
+        ("python:tiny:make_other", False),
+        ("python:tiny:make_nameless", False),
+    ):
+        assert (json.loads(lanterna(*fool, "--second", second).out)["transfer"] is not None) is asked
+        assert (json.loads(lanterna(*invert, "--judge", second).out)["judge"] is not None) is asked
+        assert (json.loads(lanterna(*noise, "--second", second).out)["second"] is not None) is asked
+    # What was asked for and not done is said; where it is done, what came out of it.
+    told = lanterna(*fool[:-2], "--second", "python:tiny:make_other", "--quiet").out
+    assert "was not asked: it does not know this network's classes" in told and "fooled too" not in told
+    # Of two that have no names at all nobody knows whether they mean the same.
+    alone = ("fool", "python:tiny:make_nameless", "coffee", "--json", "--quiet", "--second", "python:tiny:make_nameless")
+    assert json.loads(lanterna(*alone).out)["transfer"] is None

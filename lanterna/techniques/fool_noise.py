@@ -55,7 +55,9 @@ class FoolNoiseRecipe(Recipe):
     steps: Annotated[int, Field(ge=1, le=100_000, description="steps of ascent for a class at most")] = 384
     batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time")] = 8
     control: Annotated[bool, Field(description="make some for an untrained network as well")] = True
-    second: Annotated[str | None, Field(description="a second network that is shown the same pictures, or none")] = None
+    second: Annotated[
+        str | None, Field(description="a second network with the same classes, shown the same pictures, or none")
+    ] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,7 +285,7 @@ def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = N
         raise InputError("stopped before the first picture was made; nothing to show")
     shown = torch.stack([one.picture for one in made]).expand(-1, 3, -1, -1)
     agreed = None
-    if second is not None and second.labels == network.labels:
+    if second is not None:
         agreed = tuple(second.classify(one[None], 1)[0][0].index == index for one, index in zip(shown, chosen, strict=True))
     controls: list[_Made] = []
     if recipe.control and not stopped:

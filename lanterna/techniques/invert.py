@@ -98,7 +98,8 @@ class InvertRecipe(Recipe):
     size: Annotated[str | None, Field(description="side in pixels, or HEIGHTxWIDTH; by default the network's own")] = None
     native: Annotated[bool, Field(description="keep the picture's own size and shape")] = False
     judge: Annotated[
-        str | None, Field(description="a second network with classes, or none; by default a built-in one that is here")
+        str | None,
+        Field(description="a second network with the same classes, or none; by default a built-in one that is here"),
     ] = None
 
     def inputs(self) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ def _chance(network: Network, made: Visualization, index: int) -> float:
         return float(network.logits(made.pictures.to(network.device)).softmax(1)[0, index])
 
 
-def _second(judge: Network | None, network: Network, made: Visualization, label: str) -> dict[str, Any] | None:
-    """What a second network with the same classes sees in the picture; None where there is none."""
-    if judge is None or judge.labels != network.labels:
+def _second(judge: Network | None, made: Visualization, label: str) -> dict[str, Any] | None:
+    """What a second network sees in the picture; None where there is none that has the same classes."""
+    if judge is None:
         return None
     best = judge.classify(judge.preprocessing.fit(made.pictures.to(judge.device)), 5)[0]
     return {
@@ -76,7 +76,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "sample": sample,
         "chance": chance,
         "control_chance": control_chance,
-        "second": _second(load_judge(None, network), network, made, best.label),
+        "second": _second(load_judge(None, network), made, best.label),
     }
     figure = render("best_class.html", made=made, from_picture=from_picture, control=control, **values)
     numbers = {
