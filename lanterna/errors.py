@@ -4,6 +4,7 @@
     ├── InputError                exit code 2: wrong usage or input
     │   ├── PictureError              a picture that can't be read or written
     │   ├── UnknownNameError          a name that does not exist, with the nearest matches
+    │   ├── UntrustedError            a recipe from outside names what is not loaded without the user's word
     │   └── NetworkError              a network that can't be used as asked
     ├── MissingError              exit code 4: something to install or fetch, the message says the command
     ├── OutOfMemoryError          exit code 1: names the picture size and the batch
@@ -14,7 +15,7 @@ A message says three things: what was given, what is allowed, the nearest match.
 
 from collections.abc import Iterable
 
-from lanterna.wording import nearest
+from lanterna.wording import nearest, shortened
 
 __all__ = [
     "InputError",
@@ -25,6 +26,7 @@ __all__ = [
     "PictureError",
     "StoppedError",
     "UnknownNameError",
+    "UntrustedError",
 ]
 
 
@@ -54,12 +56,16 @@ class UnknownNameError(InputError):
     def __init__(self, kind: str, given: str, known: Iterable[str], *, where: str = "", hint: str = "") -> None:
         self.given = given
         self.matches = nearest(given, known)
-        message = f"{kind} {given!r} is not {'in ' + where if where else 'known'}"
+        message = f"{kind} {shortened(given)} is not {'in ' + where if where else 'known'}"
         if self.matches:
             message += "; did you mean " + " or ".join(repr(match) for match in self.matches) + "?"
         if hint:
             message += (" " if self.matches else "; ") + hint
         super().__init__(message)
+
+
+class UntrustedError(InputError):
+    """A recipe from outside, a picture's or a file's, names code, files or downloads that the user has not vouched for."""
 
 
 class MissingError(LanternaError):

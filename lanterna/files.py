@@ -1,14 +1,65 @@
-"""Files that are written whole or not at all: under a name of their own first, then renamed."""
+"""Files: read only where they are regular and no larger than expected, written whole or not at all."""
 
 import contextlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["new_folder", "remove_temporary", "replace_file", "temporary_name", "try_folder", "write_json"]
+__all__ = [
+    "new_folder",
+    "open_regular",
+    "read_regular",
+    "remove_temporary",
+    "replace_file",
+    "temporary_name",
+    "try_folder",
+    "write_json",
+]
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file at `path`, open for reading. Raises OSError at once for a pipe, a device, a socket or a folder.
+
+    Opening a pipe waits for somebody who writes, and a device may never end.
+    """
+    # A socket can't be opened at all, and Windows has no flag for the rest and no such files.
+    _refuse_special(path.stat().st_mode, path)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        # Asked again of what was opened: the name may lead elsewhere by now.
+        _refuse_special(os.fstat(descriptor).st_mode, path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _refuse_special(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{str(path)!r} is {_KINDS.get(stat.S_IFMT(mode), 'something')} and no regular file")
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most`. Raises OSError for another file, and for a larger one."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # The size is what is claimed: files of the kernel claim none and have some.
+        content = b"" if size > most else file.read(most + 1)
+    if max(size, len(content)) > most:
+        raise OSError(f"{str(path)!r} has {max(size, len(content)):,} bytes; at most {most:,} are read")
+    return content
 
 
 def temporary_name(folder: Path) -> Path:

@@ -1,17 +1,63 @@
-"""What a picture carries so that it can be made again, and what has changed since."""
+"""What a picture carries so that it can be made again, how that is read back, and what has changed since."""
 
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 from lanterna.networks.network import Network
 from lanterna.recipe import Recipe
 
-__all__ = ["describe", "warnings_about"]
+__all__ = ["NetworkRecord", "Options", "Record", "changes", "describe"]
 
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    # Of what is not known nothing is used: a later version may write more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class NetworkRecord(_Part):
+    """The network that a picture was made with."""
+
+    name: str = ""
+    source: str
+    weights_sha256: str | None = None
+
+
+class Options(_Part):
+    """The choices of the command that are not the recipe's."""
+
+    arch: str | None = None
+    strip: bool = False
+    singles: bool = False
+
+
+class Record(_Part):
+    """What `describe` wrote, and what a command added to it, after a check of every type.
+
+    `network` is None where the technique trains its own. The rest says which part of the result a picture is: `single`, one
+    of a sheet; `page`, one of several sheets; `figure` and `part`, of a study; `frame`, of a film; `stopped_after`, the
+    steps of a run that was ended early.
+    """
+
+    recipe: dict[str, Any]
+    network: NetworkRecord | None
+    versions: dict[str, str | None] = {}
+    threads: int | None = None
+    inputs: dict[str, str] = {}
+    options: Options = Options()
+    stopped_after: _Count | tuple[_Count, ...] | None = None
+    single: _Count | None = None
+    page: _Count | None = None
+    figure: bool | str | None = None
+    part: str | None = None
+    frame: _Count | None = None
 
 
 def describe(recipe: Recipe, network: Network | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,16 +74,12 @@ def describe(recipe: Recipe, network: Network | None, options: Mapping[str, Any]
     }
 
 
-def warnings_about(record: Mapping[str, Any], recipe: Recipe, network: Network | None) -> Iterator[str]:
-    """Why a replay may differ from the picture: other weights, versions, threads or inputs."""
-    now = describe(recipe, network, {})
-    if network is not None and record["network"].get("weights_sha256") != network.weights_sha256:
-        yield f"the weights of {network.name} are not those the picture was made with"
-    for package, version in record.get("versions", {}).items():
-        if now["versions"].get(package) != version:
-            yield f"made with {package} {version}, here is {now['versions'].get(package)}"
-    if record.get("threads") != now["threads"]:
-        yield f"made with {record.get('threads')} threads, here are {now['threads']}: add --threads {record.get('threads')}"
-    for path, digest in record.get("inputs", {}).items():
-        if now["inputs"].get(path) != digest:
-            yield f"{path} is not the file the picture was made from"
+def changes(record: Record) -> Iterator[str]:
+    """Why a replay may differ from the picture though all that goes in is the same: other versions, other threads."""
+    for package in PACKAGES:
+        made, here = record.versions.get(package), metadata.version(package)
+        if package in record.versions and made != here:
+            yield f"made with {package} {made}, here is {here}"
+    threads = torch.get_num_threads()
+    if record.threads != threads:
+        yield f"made with {record.threads} threads, here are {threads}: add --threads {record.threads}"

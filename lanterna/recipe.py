@@ -1,10 +1,35 @@
 """What every technique's recipe has in common: a frozen value that decides the result and can be written down."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Recipe"]
+__all__ = ["Named", "Names", "Recipe"]
+
+Kind = Literal["picture", "data", "network"]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Marks a field of a recipe that names something to load: a picture (or a clip), a data set, or a network.
+
+    `words` are values that name nothing, such as "noise". Every field that names something has this mark, for it is what
+    decides whether a recipe from a stranger may be used (`lanterna.outside`).
+    """
+
+    kind: Kind
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Named:
+    """One thing that a recipe names: in which field, of which kind, and how it is called there."""
+
+    field: str
+    kind: Kind
+    value: str
 
 
 class Recipe(BaseModel):
@@ -18,9 +43,18 @@ class Recipe(BaseModel):
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
 
+    def named(self) -> Iterator[Named]:
+        """Everything outside the recipe that it names, in the order of its fields."""
+        for field, about in type(self).model_fields.items():
+            for mark in about.metadata:
+                if isinstance(mark, Names):
+                    value = getattr(self, field)
+                    values = value if isinstance(value, tuple) else () if value is None else (value,)
+                    yield from (Named(field, mark.kind, one) for one in values if one not in mark.words)
+
     def inputs(self) -> tuple[str, ...]:
         """The pictures that go in, as they were named: files, or sample pictures."""
-        return ()
+        return tuple(dict.fromkeys(one.value for one in self.named() if one.kind == "picture"))
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each thing that goes in, by its name: replay warns where it has changed."""

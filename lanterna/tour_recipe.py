@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 
 __all__ = ["Language", "TourRecipe"]
 
@@ -19,14 +19,16 @@ class TourRecipe(Recipe):
 
     technique: Literal["tour"] = "tour"
     schema_version: Literal[1] = 1
-    picture: Annotated[str, Field(description="a file, or the name of a sample picture")] = "chelsea"
+    picture: Annotated[str, Names("picture"), Field(description="a file, or the name of a sample picture")] = "chelsea"
     pictures: Annotated[str | None, Field(description="a folder to look for patterns in; by default the samples")] = None
     styles: Annotated[
         tuple[str, ...],
+        Names("picture"),
         Field(max_length=8, description="a painting for the chapter on style: a file or a sample; can be given again"),
     ] = ()
     painter: Annotated[
         str | None,
+        Names("network", ("own",)),
         Field(description="the network that paints and recreates, or own; by default the one of stylize, where it is here"),
     ] = None
     chapters: Annotated[
@@ -41,10 +43,6 @@ class TourRecipe(Recipe):
         Field(ge=16, description="side of the layers' pictures, at most the network's own; by default what a pass allows"),
     ] = None
     language: Annotated[Language, Field(description="the language that the page opens in; auto is the reader's own")] = "auto"
-
-    def inputs(self) -> tuple[str, ...]:
-        """The reader's picture, and the paintings."""
-        return (self.picture, *self.styles)
 
     @property
     def hurried(self) -> bool:

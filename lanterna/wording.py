@@ -3,10 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["counted", "nearest"]
+__all__ = ["counted", "nearest", "shortened"]
 
 # One slip in three letters comes to two thirds; at a half, "rope" would be meant for "hose".
 _ALIKE = 0.65
+# Longer than any name; comparing takes the square of it, and a message is read.
+_LONG = 160
 
 
 def counted(count: int, noun: str, nouns: str | None = None) -> str:
@@ -25,4 +27,14 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
     ['chelsea']
     """
     spelled = {name.lower(): name for name in known}
-    return [spelled[match] for match in difflib.get_close_matches(given.lower(), spelled, n=3, cutoff=_ALIKE)]
+    return [spelled[match] for match in difflib.get_close_matches(given[:_LONG].lower(), spelled, n=3, cutoff=_ALIKE)]
+
+
+def shortened(value: object) -> str:
+    """How `value` is written in a message: as Python does, with the middle left out where it is long.
+
+    >>> shortened("lanterna")
+    "'lanterna'"
+    """
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[: _LONG // 2]}...{text[-_LONG // 4 :]}"

@@ -193,7 +193,7 @@ def test_classify_reads_real_pictures(lanterna: Run) -> None:
 )
 def test_replay_gives_the_same_pixels_and_the_same_recipe(lanterna: Run, flags: list[str]) -> None:
     assert lanterna("visualize", TINY, "conv2:0-1", "logits:tiger", "--steps", "6", "--out", "first.png", *flags).code == 0
-    result = lanterna("replay", "first.png", "--out", "again.png", "--quiet")
+    result = lanterna("replay", "first.png", "--out", "again.png", "--quiet", "--trust")
     assert (result.code, result.err) == (0, "")
     assert np.array_equal(pixels("first.png"), pixels("again.png"))
     assert pictures.read_recipe("first.png") == pictures.read_recipe("again.png")
@@ -202,9 +202,9 @@ def test_replay_gives_the_same_pixels_and_the_same_recipe(lanterna: Run, flags: 
 
 def test_replay_of_a_single(lanterna: Run) -> None:
     lanterna("visualize", TINY, "conv2:0-2", "--steps", "5", "--out", "all.png", "--singles")
-    assert lanterna("replay", "all-001.png", "--out", "again.png").code == 0
+    assert lanterna("replay", "all-001.png", "--out", "again.png", "--trust").code == 0
     assert np.array_equal(pixels("all-001.png"), pixels("again.png"))
-    lanterna("replay", "all.png", "--out", "sheet.png")
+    lanterna("replay", "all.png", "--out", "sheet.png", "--trust")
     assert np.array_equal(pixels("all.png"), pixels("sheet.png"))
 
 
@@ -223,7 +223,7 @@ def test_replay_warns_about_what_has_changed(lanterna: Run, folder: Path) -> Non
     record["network"]["weights_sha256"] = "0" * 64
     pictures.save(pictures.load("first.png"), "changed.png", recipe=record)
     Image.new("RGB", (32, 32), "blue").save(folder / "in.png")
-    result = lanterna("replay", "changed.png", "--quiet")
+    result = lanterna("replay", "changed.png", "--quiet", "--trust")
     assert result.code == 0
     lines = result.err.splitlines()
     assert len(lines) == 4 and all(line.startswith("warning: ") for line in lines)
@@ -238,7 +238,7 @@ def test_ctrl_c_saves_what_there_is_and_replay_stops_there_too(lanterna: Run) ->
     found = json.loads(result.out)
     assert found["stopped"] is True and found["steps"] == 7
     assert found["recipe"]["stopped_after"] == 7
-    assert lanterna("replay", "visualize.png").code == 130
+    assert lanterna("replay", "visualize.png", "--trust").code == 130
     assert np.array_equal(pixels("visualize.png"), pixels("replay.png"))
 
 

@@ -37,7 +37,7 @@ def test_it_writes_models_figures_numbers_and_a_page(lanterna: Run, small: Path)
     assert pictures.read_recipe(out / "lossy.png")["recipe"]["code"] == [2, 3]
     assert "<img" in (out / "index.html").read_text()
     # A figure is made again from what is inside it, with the models from the cache.
-    result = lanterna("replay", "autoencode/sizes.png", "--out", "again.png", "--quiet")
+    result = lanterna("replay", "autoencode/sizes.png", "--out", "again.png", "--trust", "--quiet")
     assert result.code == 0, result.err
     assert torch.equal(pictures.load("again.png"), pictures.load(out / "sizes.png"))
     assert pictures.read_recipe("again.png") == pictures.read_recipe(out / "sizes.png")

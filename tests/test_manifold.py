@@ -152,7 +152,7 @@ def test_the_command_writes_figures_numbers_and_a_page(lanterna: Run, cache: Pat
     assert all(title in page for title in FIGURES.values()) and "is not among the other data" in page
     assert sorted(path.name for path in (folder / "here").iterdir()) == sorted(Path(file).name for file in numbers["outputs"])
     figure = next(file for file in numbers["outputs"] if "plane" in file)
-    assert lanterna("replay", figure, "--out", "again.png").code == 0
+    assert lanterna("replay", figure, "--out", "again.png", "--trust").code == 0
     assert torch.equal(pictures.load("again.png"), pictures.load(figure))
 
 

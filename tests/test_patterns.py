@@ -278,7 +278,7 @@ def test_the_command_writes_sheets_that_can_be_made_again(lanterna, scans: Path,
     assert [Path(file).name for file in made["outputs"]] == ["patterns.png", "patterns.json"]
     assert [one["unit"] for one in made["units"]] == ["act2:0", "act2:1", "sea lion"]
     assert made["units"][0]["places"][0]["value"] >= made["units"][0]["places"][1]["value"]
-    again = lanterna("replay", "patterns/patterns.png", "--out", "again.png")
+    again = lanterna("replay", "patterns/patterns.png", "--out", "again.png", "--trust")
     assert again.code == 0 and again.err.count("warning") == 0
     assert Path("again.png").read_bytes() == Path("patterns/patterns.png").read_bytes()
 

@@ -272,10 +272,10 @@ def test_the_command_line_paints_and_replays(lanterna: Run, folder: Path) -> Non
     assert made.code == 0, made.err
     told = json.loads(made.out)
     assert told["outputs"] == ["a.png", "a.webp"] and told["sizes"] == ["27x40"] and set(told["losses"])
-    assert lanterna("replay", "a.png", "--out", "b.png", "--quiet").code == 0
+    assert lanterna("replay", "a.png", "--out", "b.png", "--trust", "--quiet").code == 0
     assert torch.equal(pictures.load("a.png"), pictures.load("b.png"))
     assert lanterna("texture", "gravel", *TINY, *SMALL, "--out", "t.png").code == 0
-    assert lanterna("replay", "t.png", "--out", "u.png", "--quiet").code == 0
+    assert lanterna("replay", "t.png", "--out", "u.png", "--trust", "--quiet").code == 0
     assert torch.equal(pictures.load("t.png"), pictures.load("u.png"))
     assert "wasserstein" in lanterna("style-distance", "gravel", "grass", *TINY, "--size", "64").out
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from lanterna import data as data_sets
 from lanterna.autoencode.training import Plan
 from lanterna.autoencode.variants import Variant
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 
 __all__ = ["PARTS", "AutoencodeRecipe"]
 
@@ -19,7 +19,11 @@ class AutoencodeRecipe(Recipe):
 
     technique: Literal["autoencode"] = "autoencode"
     schema_version: Literal[1] = 1
-    data: Annotated[str, Field(description="mnist_5k, fashion_mnist, folder:PATH, patches, or torchvision:NAME")] = "mnist_5k"
+    data: Annotated[
+        str,
+        Names("data", ("patches",)),
+        Field(description="mnist_5k, fashion_mnist, folder:PATH, patches, or torchvision:NAME"),
+    ] = "mnist_5k"
     model: Annotated[Variant, Field(description="the bottleneck and its loss")] = "conv"
     code: Annotated[tuple[int, ...], Field(min_length=1, max_length=16, description="sizes of the code, with commas")] = (
         2, 8, 32, 128,

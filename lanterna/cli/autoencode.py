@@ -12,7 +12,7 @@ from lanterna.autoencode.recipe import AutoencodeRecipe
 from lanterna.autoencode.run import Autoencoded, run
 from lanterna.autoencode.variants import Variant
 from lanterna.cli.console import results, watching
-from lanterna.cli.options import Common, field_help, make_recipe
+from lanterna.cli.options import Common, FromFile, field_help, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.files import new_folder, write_json
@@ -53,7 +53,7 @@ def autoencode(
     repeats: Annotated[int | None, Parameter(help=_help("repeats"))] = None,
     parts: Annotated[str | None, Parameter(help=str(AutoencodeRecipe.model_fields["parts"].description))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     out: Annotated[Path, Parameter(help="the folder for models, figures, numbers and the page")] = Path("autoencode"),
     common: Common | None = None,
 ) -> int:
@@ -67,7 +67,7 @@ def autoencode(
         "augment": augment, "kl_weight": kl_weight, "noise": noise, "side": side, "most": most, "repeats": repeats,
         "parts": None if parts is None else tuple(part.strip() for part in parts.split(",")), "seed": seed,
     }  # fmt: skip
-    chosen = make_recipe(AutoencodeRecipe, recipe, fields)
+    chosen = make_recipe(AutoencodeRecipe, file, fields)
     check_folder(out)
     common.apply_on_cpu("autoencode")
     made = _run(chosen, common)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.cli.console import results, stopping_after, watching
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -56,7 +56,7 @@ def dream(
     fps: Annotated[int | None, Parameter(help=f"frames a second of the film [{_FPS}]")] = None,
     keep_frames: Annotated[bool, Parameter(negative=(), help="keep the film's frames in NAME.frames")] = False,
     out: Annotated[Path | None, Parameter(help="the PNG to write [dream.png], or the .mp4 or .gif with --zoom")] = None,
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -79,13 +79,13 @@ def dream(
         target = out or Path("dream.png")
         if target.suffix.lower() in FILMS:
             raise InputError(f"--out {target} is a film; give --zoom FRAMES as well, or a .png")
-        chosen = make_recipe(DreamRecipe, recipe, fields)
+        chosen = make_recipe(DreamRecipe, file, fields)
         pictures.check_writable(target)
         return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
     fps = _FPS if fps is None else fps
     if not 1 <= fps <= 100:
         raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
-    film = make_recipe(ZoomRecipe, recipe, {**fields, "zoom": zoom, **moving})
+    film = make_recipe(ZoomRecipe, file, {**fields, "zoom": zoom, **moving})
     target = check_film(out or Path("dream.mp4"))
     return _film(film, load_network(network, common, arch), common, target, {"arch": arch, "fps": fps}, keep_frames)
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.cli.console import results, watching
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -57,7 +57,7 @@ def fool(
     second: Annotated[str | None, Parameter(help=_help("second"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     out: Annotated[Path, Parameter(help="the PNG to write; the figure goes beside it")] = Path("fool.png"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -75,17 +75,17 @@ def fool(
             {"PICTURE": picture, **{_FOR_PICTURES[key]: value for key, value in for_pictures.items()}},
             "of no use with --from noise; leave it out",
         )
-        if class_ is None and recipe is None:
+        if class_ is None and file is None:
             raise InputError("--from noise needs a class: --class 'sea lion', or --class all")
-        chosen = make_recipe(FoolNoiseRecipe, recipe, {**both, **for_noise})
+        chosen = make_recipe(FoolNoiseRecipe, file, {**both, **for_noise})
     else:
         _refuse(
             {_FOR_NOISE[key]: value for key, value in for_noise.items()},
             "for --from noise only; a class to be seen in a picture is --target",
         )
-        if picture is None and recipe is None:
+        if picture is None and file is None:
             raise InputError("no picture was given; give a file or a sample such as coffee, or --from noise --class NAME")
-        chosen = make_recipe(FoolRecipe, recipe, {**both, **for_pictures, "picture": picture})
+        chosen = make_recipe(FoolRecipe, file, {**both, **for_pictures, "picture": picture})
     _check_out(out)
     net = load_network(network, common, arch)
     options = {"arch": arch}

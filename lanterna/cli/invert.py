@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.cli.console import results, stopping_after, watching
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import save_sheet, tell
 from lanterna.networks.network import Network
 from lanterna.objectives import Measure
@@ -45,7 +45,7 @@ def invert(
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("invert.png"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -59,7 +59,7 @@ def invert(
         "measure": measure, "channels": channels, "region": region, "spread": spread, "spread_at": spread_at,
         "steps": steps, "size": size, "native": native, "judge": judge, "seed": seed,
     }  # fmt: skip
-    chosen = make_recipe(InvertRecipe, recipe, fields)
+    chosen = make_recipe(InvertRecipe, file, fields)
     pictures.check_writable(out)
     net = load_network(network, common, arch)
     return _make(chosen, net, common, out, {"singles": singles, "arch": arch})

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures as pictures_io
 from lanterna.cli.console import results, watching
-from lanterna.cli.options import Common, field_help, make_recipe
+from lanterna.cli.options import Common, FromFile, field_help, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import UnknownNameError
 from lanterna.files import new_folder, write_json
@@ -39,7 +39,7 @@ def manifold(
     attack_steps: Annotated[int | None, Parameter(help=_help("attack_steps"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     out: Annotated[Path, Parameter(help="the folder for page, figures and numbers")] = Path("manifold"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     common: Common | None = None,
 ) -> int:
     """Why classifiers are easily fooled, and what a generative one does better: figures, numbers, one page.
@@ -52,7 +52,7 @@ def manifold(
         "density_steps": density_steps, "noise": noise, "each": each, "plane": plane, "attacked": attacked,
         "attack_steps": attack_steps, "seed": seed,
     }  # fmt: skip
-    chosen = make_recipe(ManifoldRecipe, recipe, fields)
+    chosen = make_recipe(ManifoldRecipe, file, fields)
     check_folder(out)
     common.apply_on_cpu("manifold")
     made = _run(chosen, common)

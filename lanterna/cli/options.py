@@ -4,17 +4,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import torch
 from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from lanterna.errors import InputError
-from lanterna.networks.network import Network
-from lanterna.networks.sources import load
+from lanterna.files import read_regular
+from lanterna.recipe import Recipe
+from lanterna.wording import shortened
 
-__all__ = ["Arch", "Common", "field_help", "load_network", "make_recipe", "readable"]
+# Torch takes seconds to import, which the help of a command and questions about the installation have no need of: what
+# needs it is imported where it is used.
+if TYPE_CHECKING:
+    from lanterna.networks.network import Network
+
+__all__ = ["Arch", "Common", "FromFile", "field_help", "load_network", "make_recipe", "readable"]
 
 Arch = Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")]
 
@@ -31,6 +36,8 @@ class Common:
 
     def apply(self) -> None:
         """Set the number of threads: only the command line does so, never the library."""
+        import torch
+
         if self.threads is not None:
             if self.threads < 1:
                 raise InputError(f"--threads {self.threads} is too few; give 1 or more")
@@ -43,8 +50,27 @@ class Common:
         self.apply()
 
 
-def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FromFile:
+    """Flags of every command that reads its recipe from a file."""
+
+    recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None
+    trust: Annotated[
+        bool, Parameter(negative=(), help="load whatever that file names: code, downloads, files of other folders")
+    ] = False
+
+
+# A recipe is a few lines; a record in a PNG is held to as much.
+_MOST_BYTES = 1 << 20
+
+
+def load_network(spec: str, common: Common, arch: str | None = None) -> "Network":
     """The network on the device asked for. Raises InputError where there is no such device."""
+    import torch
+
+    from lanterna.networks.sources import load
+
     common.apply()
     network = load(spec, arch=arch)
     if common.device == "cpu":
@@ -56,7 +82,9 @@ def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
     return network.to(common.device)
 
 
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=Recipe)
+# Of what is wrong with a recipe: more is not read.
+_MOST_LINES = 5
 
 
 def field_help(recipe: type[BaseModel], field: str) -> str:
@@ -68,27 +96,47 @@ def field_help(recipe: type[BaseModel], field: str) -> str:
     return f"{about.description} [{default}]"
 
 
-def make_recipe(recipe: type[R], file: Path | None, fields: Mapping[str, Any]) -> R:
-    """The recipe from a TOML file, if any, with the flags that were given (not None) on top. Raises InputError."""
-    base: dict[str, Any] = {}
-    if file is not None:
-        try:
-            base = tomllib.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"there is no recipe {file}; give a TOML file") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{file} is not a recipe in TOML: {error}") from error
+def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, Any]) -> R:
+    """The recipe from a TOML file, if any, with the flags that were given (not None) on top.
+
+    What the file names comes from outside; the flags are the user's own. Raises InputError, UntrustedError.
+    """
+    given = {key: value for key, value in fields.items() if value is not None}
+    file = source.recipe if source else None
+    base = {} if file is None else _toml(file)
     try:
-        return recipe.model_validate({**base, **{key: value for key, value in fields.items() if value is not None}})
+        made = recipe.model_validate({**base, **given})
     except ValidationError as error:
         raise InputError(readable(error)) from error
+    if file is None or source is None or source.trust:
+        return made
+    from lanterna.outside import admit, refuse
+
+    admitted = admit(made, folders=[Path(), file.expanduser().absolute().parent], only=set(base) - set(given))
+    refuse(admitted.refused, str(file), "If you trust it, add --trust; or give your own as flags")
+    assert isinstance(admitted.recipe, recipe)
+    return admitted.recipe
 
 
-def readable(error: ValidationError) -> str:
-    """One line for each field that is wrong: which, what was given, what is allowed."""
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_regular(file.expanduser(), _MOST_BYTES).decode("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no recipe {file}; give a TOML file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{file} is not a recipe in TOML: {error}") from error
+
+
+def readable(error: ValidationError, *, flags: bool = True) -> str:
+    """What is wrong with each field: which, what was given, what is allowed; fields are called by their flags, or not."""
     lines: list[str] = []
-    for part in error.errors():
+    # A stranger's recipe may have any number of wrong fields.
+    for part in error.errors()[:_MOST_LINES]:
         name = ".".join(str(place) for place in part["loc"]) or "recipe"
+        if not flags:
+            wrong = part["msg"].removeprefix("Value error, ")
+            lines.append(f"{name[:80]!r} is missing" if part["type"] == "missing" else f"{name[:80]!r}: {wrong}")
+            continue
         if name == "units" and part["type"] in ("missing", "too_short"):
             lines.append("no unit was given; a unit is LAYER:CHANNEL, such as logits:0")
             continue
@@ -119,5 +167,5 @@ def readable(error: ValidationError) -> str:
         }.get(name, f"--{name.replace('_', '-')}")
         given: Any = part.get("input")
         allowed = "there is no such field" if part["type"] == "extra_forbidden" else part["msg"].removeprefix("Value error, ")
-        lines.append(f"{flag} {given!r}: {allowed[0].lower()}{allowed[1:]}")
+        lines.append(f"{flag} {shortened(given)}: {allowed[0].lower()}{allowed[1:]}")
     return "; ".join(lines)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lanterna import pictures
 from lanterna.cli.console import results, watching
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
 from lanterna.files import new_folder, write_json
@@ -40,7 +40,7 @@ def patterns(
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     scan: Annotated[Path | None, Parameter(help="the file that keeps the scan; by default one in the cache")] = None,
     out: Annotated[Path, Parameter(help="the folder for the sheets")] = Path("patterns"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -53,7 +53,7 @@ def patterns(
         "units": unit or None, "data": data, "top": top, "crops": crops, "repeat": repeat, "strict": strict,
         "projection": projection, "steps": steps, "size": size, "seed": seed,
     }  # fmt: skip
-    chosen = make_recipe(PatternsRecipe, recipe, fields)
+    chosen = make_recipe(PatternsRecipe, file, fields)
     check_folder(out)
     if scan is not None and scan.suffix != ".safetensors":
         raise InputError(f"--scan {str(scan)!r} is not a scan's name; it ends in .safetensors")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from lanterna import pictures
 from lanterna.cli.console import results, watching
 from lanterna.cli.film import KINDS, Film
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.cli.stylize_clip import check_clip_out, make_clip, wants_clip
 from lanterna.errors import InputError
@@ -104,7 +104,7 @@ def stylize(
         Path | None,
         Parameter(help="the PNG to write [stylize.png]; of a clip a .mp4, .gif, .webp or folder [stylize.mp4]"),
     ] = None,
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -127,13 +127,13 @@ def stylize(
         wrong = next((name.replace("_", "-") for name, value in given.items() if value is not None), None)
         if wrong is not None:
             raise InputError(f"--{wrong} goes with a clip, and {content!r} is none; {CLIPS}")
-        return _command(StylizeRecipe, fields, recipe, network, arch, common, out or Path("stylize.png"), film, checkpoint)
+        return _command(StylizeRecipe, fields, file, network, arch, common, out or Path("stylize.png"), film, checkpoint)
     for flag, path in (("--film", film), ("--checkpoint", checkpoint)):
         if path is not None:
             raise InputError(f"{flag} is for a picture; a clip's frames are kept one by one, and the same command goes on")
     if fps is not None and not 0.1 <= fps <= 100:
         raise InputError(f"--fps {fps:g} is out of range; give 0.1 to 100 frames a second")
-    chosen = make_recipe(StylizeClipRecipe, recipe, {**fields, **moving})
+    chosen = make_recipe(StylizeClipRecipe, file, {**fields, **moving})
     target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
     # Looked through before the network is loaded, which takes longer than to say what is wrong.
     clip = open_clip(chosen.content, most=chosen.frames)
@@ -163,7 +163,7 @@ def texture(
     checkpoint: Checkpoint = None,
     film: FilmPath = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the recipe's fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -177,13 +177,13 @@ def texture(
         "style_layers": _split(style_layers), "statistic": statistic, "scramble": scramble, "pooling": pooling,
         "preset": preset, "steps": steps, "optimizer": optimizer, "lr": lr, "tile": tile, "seed": seed,
     }  # fmt: skip
-    return _command(TextureRecipe, fields, recipe, network, arch, common or Common(), out, film, checkpoint)
+    return _command(TextureRecipe, fields, file, network, arch, common or Common(), out, film, checkpoint)
 
 
 def _command(
     kind: type[StyleRecipe],
     fields: dict[str, Any],
-    file: Path | None,
+    file: FromFile | None,
     network: str,
     arch: str | None,
     common: Common,

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from lanterna import pictures
 from lanterna.canvas import CanvasName
 from lanterna.cli.console import Stopper, results, stopping_after, watching
-from lanterna.cli.options import Arch, Common, field_help, load_network, make_recipe
+from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import save_sheet, tell
 from lanterna.errors import InputError
 from lanterna.networks.network import Network
@@ -50,7 +50,7 @@ def visualize(
     singles: Annotated[bool, Parameter(negative=(), help="also one file for each picture, beside the sheet")] = False,
     data: Annotated[str | None, Parameter(help="data, as for patterns, that tells what is the most in real pictures")] = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("visualize.png"),
-    recipe: Annotated[Path | None, Parameter(help="a TOML file with the same fields")] = None,
+    file: FromFile | None = None,
     arch: Arch = None,
     common: Common | None = None,
 ) -> int:
@@ -65,7 +65,7 @@ def visualize(
         "restrain": restrain, "decay": decay, "shift": shift, "rotate": rotate, "zoom": zoom,
         "seed": seed,
     }  # fmt: skip
-    chosen = make_recipe(VisualizeRecipe, recipe, fields)
+    chosen = make_recipe(VisualizeRecipe, file, fields)
     pictures.check_writable(out)
     net = load_network(network, common, arch)
     real = None if data is None else _real(chosen, net, common, data)

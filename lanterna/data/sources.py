@@ -22,7 +22,7 @@ from lanterna.networks import wheels
 from lanterna.networks.builtin import MNIST_5K
 from lanterna.pictures.read import from_array
 
-__all__ = ["load"]
+__all__ = ["load", "needs_download"]
 
 FORMS = "data is samples, folder:PATH (a folder or a zip file), mnist_5k, fashion_mnist, or torchvision:NAME[@SPLIT]"
 
@@ -68,6 +68,20 @@ def load(spec: str, *, download: bool = True) -> Dataset:
     if not mark and path.exists():
         raise UnknownNameError("data", spec, [f"folder:{spec}"], hint=f"folder:{spec} reads it; {FORMS}")
     raise UnknownNameError("data", spec, known, hint=FORMS)
+
+
+def needs_download(spec: str) -> bool:
+    """Whether `load(spec)` would download the data: a set of torchvision's that is not here. Goes nowhere itself."""
+    if not spec.startswith(("torchvision:", "fashion_mnist")):
+        return False
+    try:
+        load(spec, download=False)
+    except MissingError:
+        return True
+    except InputError:
+        # It can't be loaded at all, which `load` says.
+        return False
+    return False
 
 
 @lru_cache(maxsize=1)

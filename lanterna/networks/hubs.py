@@ -5,6 +5,7 @@ Weights are downloaded the first time such a network is named, into the library'
 
 import hashlib
 import inspect
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,10 +25,20 @@ from lanterna.networks.checkpoints import fill, quiet_build, read_state, state_d
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
 
-__all__ = ["from_file", "from_hugging_face", "from_timm", "from_torchvision", "timm_names", "torchvision_names"]
+__all__ = [
+    "from_file",
+    "from_hugging_face",
+    "from_timm",
+    "from_torchvision",
+    "is_here",
+    "timm_names",
+    "torchvision_names",
+]
 
 _UNTRAINED = ("none", "random")
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# ORG/NAME[@REVISION]. Nothing in it leads out of the cache: a revision is joined to a path there.
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w-]+([./][\w-]+)*)?")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 # Libraries whose exceptions mean that a download failed. They are not all OSErrors, and which one the hub's client uses
 # depends on its version.
@@ -42,6 +53,29 @@ def torchvision_names() -> list[str]:
 def timm_names() -> list[str]:
     """Every architecture of timm."""
     return list(timm.list_models())
+
+
+def is_here(library: str, name: str) -> bool:
+    """Whether `torchvision:NAME`, `timm:NAME` or `hf-hub:NAME` is read without a download. Goes nowhere itself.
+
+    A name that does not exist is "here": saying so downloads nothing either.
+    """
+    if library == "hf-hub":
+        return _local_snapshot(name, "config.json") is not None
+    name, _, tag = name.partition("@")
+    if tag in _UNTRAINED:
+        return True
+    if library == "torchvision":
+        if name not in torchvision_names():
+            return True
+        weights = models.get_model_weights(name).__members__.get(tag) if tag else _default_weights(name)
+        return weights is None or _torchvision_path(weights).is_file()
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    if config is None:
+        return True
+    # What timm finds in ways of its own may come from anywhere.
+    repository = _repository(config)
+    return repository is not None and _local_snapshot(repository) is not None
 
 
 # -- torchvision -------------------------------------------------------------------------------------------------------
@@ -93,8 +127,12 @@ def _options(name: str) -> tuple[str, ...]:
     return tuple(inspect.signature(models.get_model_builder(name)).parameters)
 
 
+def _torchvision_path(weights: Any) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / str(weights.url).rsplit("/", 1)[-1]
+
+
 def _torchvision_file(weights: Any, spec: str) -> Path:
-    path: Path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    path = _torchvision_path(weights)
     # "resnet18-f37072fd.pth": the published files carry the start of their SHA-256 in the name.
     expected = path.stem.rpartition("-")[2]
     if not path.is_file():
@@ -164,8 +202,8 @@ def from_timm(name: str, spec: str) -> Network:
 
 def from_hugging_face(name: str, spec: str) -> Network:
     """`ORG/NAME` or `ORG/NAME@REVISION`: a repository with timm's config.json. Raises MissingError, NetworkError."""
-    organisation, _, repository = name.partition("/")
-    if not organisation or not repository:
+    organisation = name.partition("/")[0]
+    if not _REPOSITORY.fullmatch(name):
         raise NetworkError(f"{spec!r} is not a repository of the Hugging Face hub; give it as hf-hub:ORG/NAME")
     folder = _snapshot(name, spec, "config.json")
     module = _build_timm(f"local-dir:{folder}", spec, pretrained=True)
@@ -176,13 +214,33 @@ def from_hugging_face(name: str, spec: str) -> Network:
 def _timm_file(name: str, spec: str) -> dict[str, Any]:
     """Options that make timm read its weights from the hub's cache, or none where timm has its own way to them."""
     config = timm.get_pretrained_cfg(name)
-    if config is None or not config.hf_hub_id or config.hf_hub_filename or config.custom_load:
+    repository = _repository(config)
+    if repository is None:
         return {}
-    return {"pretrained_cfg_overlay": {"file": str(_weights_in(_snapshot(config.hf_hub_id, spec)))}}
+    return {"pretrained_cfg_overlay": {"file": str(_weights_in(_snapshot(repository, spec)))}}
+
+
+def _repository(config: Any) -> str | None:
+    """The hub's repository where timm's weights are a plain file, which can be read from the cache."""
+    plain = config and not config.hf_hub_filename and not config.custom_load
+    return (config.hf_hub_id or None) if plain else None
 
 
 def _weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+
+
+def _local_snapshot(name: str, *also: str) -> Path | None:
+    """The folder of a hub repository in the cache, where it has weights and the files `also`."""
+    repository, _, revision = name.partition("@")
+    if not _REPOSITORY.fullmatch(name):
+        return None
+    try:
+        folder = Path(huggingface_hub.snapshot_download(repository, revision=revision or None, local_files_only=True))
+    except (OSError, ValueError):
+        # Not in the cache, or no name that a repository can have.
+        return None
+    return folder if _weights_in(folder) and all((folder / file).is_file() for file in also) else None
 
 
 def _snapshot(name: str, spec: str, *also: str) -> Path:

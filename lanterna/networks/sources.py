@@ -14,7 +14,7 @@ from lanterna.networks.builtin import BUILTIN
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
 
-__all__ = ["load", "state_digest"]
+__all__ = ["load", "needs_download", "state_digest"]
 
 _FORMS = (
     "a network is a built-in name (`lanterna networks`), torchvision:NAME[@WEIGHTS], timm:NAME, hf-hub:ORG/NAME, "
@@ -69,6 +69,19 @@ def load(spec: str, *, arch: str | None = None) -> Network:
     return hubs.from_file(Path(rest).expanduser(), arch, spec)
 
 
+def needs_download(spec: str) -> bool:
+    """Whether `load(spec)` would download weights, or might: a network of torchvision, timm or the hub that is not here.
+
+    Goes nowhere itself. Built-in networks are never downloaded by `load`.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind not in ("torchvision", "timm", "hf-hub"):
+        return False
+    from lanterna.networks import hubs
+
+    return not hubs.is_here(kind, rest)
+
+
 def _unknown(spec: str) -> UnknownNameError:
     from lanterna.networks import hubs
 
@@ -120,6 +133,8 @@ def _import(module_name: str, spec: str) -> Any:
             hint = "it must be installed or in the current folder"
             raise UnknownNameError("module", module_name, found, hint=hint) from error
         raise NetworkError(f"{spec}: {module_name} needs the module {error.name!r}, which is not installed") from error
+    except SystemExit as error:
+        raise NetworkError(f"{spec}: importing {module_name} ended the program with sys.exit({error.code!r})") from error
     # The user's file: whatever it raises is told in one line.
     except Exception as error:
         raise NetworkError(f"{spec}: importing {module_name} failed with {type(error).__name__}: {error}") from error
@@ -138,5 +153,8 @@ def _make(module: Any, module_name: str, attribute: str) -> Any:
         return factory()
     except LanternaError:
         raise
+    except SystemExit as error:
+        # A script's own end, not ours: without a word the command would end as if it had done its work.
+        raise NetworkError(f"{module_name}:{attribute}() ended the program with sys.exit({error.code!r})") from error
     except Exception as error:
         raise NetworkError(f"{module_name}:{attribute}() failed with {type(error).__name__}: {error}") from error

@@ -25,7 +25,7 @@ from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.units import parse_size
 from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
@@ -49,7 +49,7 @@ class DreamRecipe(Recipe):
 
     technique: Literal["dream"] = "dream"
     schema_version: Literal[1] = 1
-    picture: Annotated[str, Field(description="a file, a sample's name, or noise")]
+    picture: Annotated[str, Names("picture", ("noise",)), Field(description="a file, a sample's name, or noise")]
     layers: Annotated[
         tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
     ] = ()
@@ -60,8 +60,12 @@ class DreamRecipe(Recipe):
         float | None,
         Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels; by default 2.5, or 1.2 for vgg16_hed"),
     ] = None
-    guide: Annotated[str | None, Field(description="a picture: more of what it has, where the picture resembles it")] = None
-    mask: Annotated[str | None, Field(description="a picture: dreams where it is white, nothing where it is black")] = None
+    guide: Annotated[
+        str | None, Names("picture"), Field(description="a picture: more of what it has, where the picture resembles it")
+    ] = None
+    mask: Annotated[
+        str | None, Names("picture"), Field(description="a picture: dreams where it is white, nothing where it is black")
+    ] = None
     keep_color: Annotated[bool, Field(description="the picture's own colours, with the dream's light and dark")] = False
     native: Annotated[
         bool, Field(description=f"dream at the picture's own resolution also beyond {USUAL_SIDE} px, tile by tile")
@@ -73,11 +77,6 @@ class DreamRecipe(Recipe):
     restrain: Annotated[float, Field(ge=0, lt=1, description="share of the change that each step takes back")] = 0.02
     tile: Annotated[int | None, Field(ge=32, description="side of a tile in pixels; by default what memory allows")] = None
     untrained: Annotated[bool, Field(description="a control: the same network with random weights")] = False
-
-    def inputs(self) -> tuple[str, ...]:
-        """The pictures that go in."""
-        named = (None if self.picture == "noise" else self.picture, self.guide, self.mask)
-        return tuple(name for name in named if name is not None)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lanterna.networks.builtin import imagenet_labels
 from lanterna.networks.network import Network, Prediction
 from lanterna.networks.sources import load
 from lanterna.pictures.colour import luminance
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.fooled import Fooled, Transfer
 from lanterna.techniques.likeness import shares_labels
 
@@ -56,7 +56,7 @@ class FoolRecipe(Recipe):
 
     technique: Literal["fool"] = "fool"
     schema_version: Literal[1] = 1
-    picture: Annotated[str, Field(description="a file, or the name of a sample picture")]
+    picture: Annotated[str, Names("picture"), Field(description="a file, or the name of a sample picture")]
     attack: Annotated[AttackName, Field(description="how the change is found")] = "pgd-linf"
     epsilon: Annotated[
         str | None,
@@ -75,6 +75,7 @@ class FoolRecipe(Recipe):
     ] = 0.9
     second: Annotated[
         str | None,
+        Names("network", ("none",)),
         Field(
             description="a second network with the same classes that is shown the same picture, or none; by default "
             "efficientnet_lite1 where it is here"
@@ -93,10 +94,6 @@ class FoolRecipe(Recipe):
         if not size > 0:
             raise ValueError("it is a distance above 0, such as 2/255")
         return str(value)
-
-    def inputs(self) -> tuple[str, ...]:
-        """The picture."""
-        return (self.picture,)
 
     @property
     def radius(self) -> float | None:

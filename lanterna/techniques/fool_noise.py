@@ -25,7 +25,7 @@ from lanterna.jitter import Jitter
 from lanterna.networks.network import LOGITS, Network
 from lanterna.networks.untrained import untrained
 from lanterna.objectives import Objective
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.fool import second_network
 
 __all__ = ["Encoding", "FoolNoiseRecipe", "FoolingPictures", "run"]
@@ -56,7 +56,9 @@ class FoolNoiseRecipe(Recipe):
     batch: Annotated[int, Field(ge=1, le=4096, description="classes at a time")] = 8
     control: Annotated[bool, Field(description="make some for an untrained network as well")] = True
     second: Annotated[
-        str | None, Field(description="a second network with the same classes, shown the same pictures, or none")
+        str | None,
+        Names("network", ("none",)),
+        Field(description="a second network with the same classes, shown the same pictures, or none"),
     ] = None
 
 

@@ -28,7 +28,7 @@ from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Measure, Objective, resemblance, spread
 from lanterna.pictures.colour import luminance, natural_colours
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.inversion import Inversion, Recreation
 from lanterna.techniques.invert_even import EvenParts, even_parts
 from lanterna.techniques.invert_even_deep import deep_even_parts
@@ -77,9 +77,9 @@ class InvertRecipe(Recipe):
     technique: Literal["invert"] = "invert"
     schema_version: Literal[1] = 1
     layers: Annotated[tuple[str, ...], Field(min_length=1, description="layers to recreate the picture from, or all")]
-    picture: Annotated[str, Field(description="the photograph: a file, or the name of a sample picture")]
+    picture: Annotated[str, Names("picture"), Field(description="the photograph: a file, or the name of a sample picture")]
     samples: Annotated[int, Field(ge=1, le=64, description="pictures of each layer, by chance different")] = 6
-    start: Annotated[str, Field(description="noise, or a picture to start from")] = "noise"
+    start: Annotated[str, Names("picture", ("noise",)), Field(description="noise, or a picture to start from")] = "noise"
     prior: Annotated[
         PriorName,
         Field(
@@ -99,12 +99,9 @@ class InvertRecipe(Recipe):
     native: Annotated[bool, Field(description="keep the picture's own size and shape")] = False
     judge: Annotated[
         str | None,
+        Names("network", ("none",)),
         Field(description="a second network with the same classes, or none; by default a built-in one that is here"),
     ] = None
-
-    def inputs(self) -> tuple[str, ...]:
-        """The photograph, and the picture it starts from."""
-        return (self.picture,) if self.start == "noise" else (self.picture, self.start)
 
 
 def resolve_layers(names: Sequence[str], network: Network) -> list[str]:

@@ -18,7 +18,7 @@ from lanterna.manifold.measures import over_seeds
 from lanterna.manifold.sets import SIDE, Prepared, grey, prepared
 from lanterna.manifold.study import Effort, Study, study
 from lanterna.progress import Series
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 
 __all__ = ["FIGURES", "Manifold", "ManifoldRecipe", "run"]
 
@@ -44,7 +44,7 @@ class ManifoldRecipe(Recipe):
     technique: Literal["manifold"] = "manifold"
     schema_version: Literal[1] = 1
     data: Annotated[
-        str, Field(description="mnist_5k, fashion_mnist, torchvision:NAME, folder:PATH with a folder a class")
+        str, Names("data"), Field(description="mnist_5k, fashion_mnist, torchvision:NAME, folder:PATH with a folder a class")
     ] = "mnist_5k"
     pictures: Annotated[int, Field(ge=40, le=60_000, description="at most this many pictures of the data")] = 5000
     fit: Annotated[bool, Field(description="crop pictures that differ in size to their middle squares")] = False

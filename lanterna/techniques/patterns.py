@@ -23,7 +23,7 @@ from lanterna.patterns.layer_scan import LayerScan
 from lanterna.patterns.projection import Method, alike, project, randomised, values_at
 from lanterna.patterns.scan import Scan, scan
 from lanterna.progress import Series
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.found import Found, Patterns, UnitPatterns
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
@@ -45,7 +45,9 @@ class PatternsRecipe(Recipe):
     technique: Literal["patterns"] = "patterns"
     schema_version: Literal[1] = 1
     units: Annotated[tuple[str, ...], Field(min_length=1, description="LAYER:CHANNEL, LAYER:0-5, LAYER for all, logits:NAME")]
-    data: Annotated[str, Field(description="samples, folder:PATH, mnist_5k, fashion_mnist, torchvision:NAME")] = "samples"
+    data: Annotated[
+        str, Names("data"), Field(description="samples, folder:PATH, mnist_5k, fashion_mnist, torchvision:NAME")
+    ] = "samples"
     top: Annotated[int, Field(ge=1, le=100, description="places of each unit")] = 9
     crops: Annotated[
         bool | None, Field(description="crops at several scales count as data; by default with fewer than 64 pictures")

@@ -10,7 +10,7 @@ from lanterna.errors import InputError
 from lanterna.moments import DISTANCES
 from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.style_layers import default_layers
 from lanterna.techniques.style_targets import moments_of, shrunk
 
@@ -22,14 +22,12 @@ class StyleDistanceRecipe(Recipe):
 
     technique: Literal["style_distance"] = "style_distance"
     schema_version: Literal[1] = 1
-    first: Annotated[str, Field(description="a picture: a file or a sample's name")]
-    second: Annotated[str, Field(description="the picture it is held against; distances are relative to its features")]
+    first: Annotated[str, Names("picture"), Field(description="a picture: a file or a sample's name")]
+    second: Annotated[
+        str, Names("picture"), Field(description="the picture it is held against; distances are relative to its features")
+    ]
     size: Annotated[int, Field(ge=16, le=8192, description="longer side of both pictures in pixels")] = 512
     style_layers: Annotated[tuple[str, ...], Field(description="layers; by default the network's usual")] = ()
-
-    def inputs(self) -> tuple[str, ...]:
-        """Both pictures."""
-        return (self.first, self.second)
 
 
 @dataclass(frozen=True)

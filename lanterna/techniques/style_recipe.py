@@ -9,7 +9,7 @@ from lanterna import pictures
 from lanterna.moments import Normalisation, StatisticName
 from lanterna.networks.adapt import Pooling
 from lanterna.pictures.clip import clip_digest
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 
 __all__ = [
     "PRESETS",
@@ -68,7 +68,9 @@ class StyleRecipe(Recipe):
     """What every way to paint in a style has."""
 
     schema_version: Literal[1] = 1
-    styles: Annotated[tuple[str, ...], Field(min_length=1, max_length=16, description="pictures that have the style")]
+    styles: Annotated[
+        tuple[str, ...], Names("picture"), Field(min_length=1, max_length=16, description="pictures that have the style")
+    ]
     style_blend_weights: Annotated[
         tuple[Annotated[float, Field(ge=0)], ...], Field(description="one weight for each style, at least 0")
     ] = ()
@@ -117,8 +119,12 @@ class StyleRecipe(Recipe):
 class PaintRecipe(StyleRecipe):
     """What it takes to paint a content, of a picture or of a clip."""
 
-    content: Annotated[str, Field(description="what to paint again: a picture's file, a sample's name, or a clip")]
-    masks: Annotated[tuple[str, ...], Field(description="where each style goes: one grey picture for each style")] = ()
+    content: Annotated[
+        str, Names("picture"), Field(description="what to paint again: a picture's file, a sample's name, or a clip")
+    ]
+    masks: Annotated[
+        tuple[str, ...], Names("picture"), Field(description="where each style goes: one grey picture for each style")
+    ] = ()
     content_weight: Annotated[float | None, Field(ge=0, description="weight of the content; by default the preset's")] = None
     content_loss: Annotated[ContentLoss, Field(description="what of the content is kept")] = "features"
     content_layers: Annotated[
@@ -127,15 +133,14 @@ class PaintRecipe(StyleRecipe):
     padding: Annotated[
         Border, Field(description="around the maps: their border again, in the first layer alone, or zeros everywhere")
     ] = "replicate"
-    init: Annotated[str, Field(description="content, noise, style, or a picture to start from")] = "content"
+    init: Annotated[
+        str,
+        Names("picture", ("content", "noise", "style")),
+        Field(description="content, noise, style, or a picture to start from"),
+    ] = "content"
     color: Annotated[
         Colour, Field(description="colours: the style's, the content's (matched before), or its chroma (put back after)")
     ] = "style"
-
-    def inputs(self) -> tuple[str, ...]:
-        """Content, styles, masks, and the picture it starts from."""
-        start = () if self.init in ("content", "noise", "style") else (self.init,)
-        return tuple(dict.fromkeys((self.content, *self.styles, *self.masks, *start)))
 
 
 class StylizeRecipe(PaintRecipe):
@@ -168,7 +173,3 @@ class TextureRecipe(StyleRecipe):
 
     technique: Literal["texture"] = "texture"
     tileable: Annotated[bool, Field(description="left goes on at right, top at bottom")] = False
-
-    def inputs(self) -> tuple[str, ...]:
-        """The pictures that have the texture."""
-        return self.styles

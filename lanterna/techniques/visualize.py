@@ -21,7 +21,7 @@ from lanterna.networks.network import LOGITS, Network
 from lanterna.objectives import PICTURE, Objective, diversity, each
 from lanterna.pictures.colour import luminance
 from lanterna.priors import high_frequency, l2, total_variation
-from lanterna.recipe import Recipe
+from lanterna.recipe import Names, Recipe
 from lanterna.techniques.measure import measure, silent, values_of
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualization import Visualization
@@ -52,7 +52,7 @@ class VisualizeRecipe(Recipe):
     technique: Literal["visualize"] = "visualize"
     schema_version: Literal[1] = 1
     units: Annotated[tuple[str, ...], Field(min_length=1, description="LAYER:CHANNEL[@ROW,COLUMN], LAYER:0-5, logits:NAME")]
-    start: Annotated[str, Field(description="noise, or a picture to start from")] = "noise"
+    start: Annotated[str, Names("picture", ("noise",)), Field(description="noise, or a picture to start from")] = "noise"
     size: Annotated[str | None, Field(description="side in pixels, or HEIGHTxWIDTH; by default the network's own")] = None
     steps: Annotated[int, Field(ge=0, le=100_000, description="steps of ascent; 0 gives the start")] = 256
     canvas: Annotated[CanvasName, Field(description="what is optimised")] = "fourier"
@@ -78,10 +78,6 @@ class VisualizeRecipe(Recipe):
     ] = 24.0
     rotate: Annotated[float, Field(ge=0, le=180, description="how far views are turned, in degrees")] = 20.0
     zoom: Annotated[float, Field(ge=1, le=4, description="views are enlarged or reduced by up to this factor")] = 1.4
-
-    def inputs(self) -> tuple[str, ...]:
-        """The picture it starts from, if any."""
-        return () if self.start == "noise" else (self.start,)
 
 
 def canvas_decay(recipe: VisualizeRecipe) -> float:
