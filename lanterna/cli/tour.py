@@ -46,6 +46,9 @@ def tour(
     offline: Annotated[
         bool, Parameter(negative=(), help="fetch nothing: without this, the painter's 55 MB are fetched once")
     ] = False,
+    figures: Annotated[
+        Path | None, Parameter(help="a folder for every picture as PNG with its recipe, and its caption as text")
+    ] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     out: Annotated[Path, Parameter(help="the folder for the page")] = Path("tour"),
     arch: Arch = None,
@@ -69,13 +72,14 @@ def tour(
     from lanterna.report.tour import check
     from lanterna.report.tour import tour as make_tour
 
-    check_folder(out)
+    for folder in (out, *([figures] if figures else [])):
+        check_folder(folder)
     check(recipe)
     net = load_network(network, common, arch)
     if not offline:
         _fetch(recipe, net, quiet=common.quiet)
     with watching("tour", quiet=common.quiet, share=True) as listen:
-        made = make_tour(recipe, net, out, listen, arch=arch, command=typed_command())
+        made = make_tour(recipe, net, out, listen, arch=arch, command=typed_command(), figures=figures)
     if common.json:
         print_json(_numbers(made))
     else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lanterna.networks.learnt import Learnt
 from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
+from lanterna.report.figures import Figure
 from lanterna.report.how import How
 from lanterna.report.page import render
 from lanterna.report.papers import Paper
@@ -59,13 +60,14 @@ class Context:
 class Chapter:
     """One chapter, made: `numbers` are what `--json` prints for it, ready for JSON.
 
-    `left_out` says why where the chapter does not apply, by the name of the reason.
+    `left_out` says why where the chapter does not apply, by the name of the reason. `figures` are its pictures as files.
     """
 
     name: str
     html: Markup
     numbers: dict[str, Any] = field(default_factory=dict)
     left_out: str | None = None
+    figures: tuple[Figure, ...] = ()
 
     @property
     def title(self) -> str:

@@ -19,12 +19,13 @@ from lanterna.networks.builtin import BUILTIN, DATA_FILES
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.wheels import cache_dir
 from lanterna.report.chapter import Chapter, Context
+from lanterna.report.figures import Figure
 from lanterna.report.painter import PAINTED
 
 __all__ = ["find", "keep", "key", "surroundings"]
 
-# Chapters are half a megabyte each; the oldest go first.
-_MOST = 80
+# Chapters have up to some twenty megabytes each, with their figures at full quality; the oldest go first.
+_MOST = 40
 
 
 @cache
@@ -70,7 +71,8 @@ def find(name: str) -> Chapter | None:
     path = _folder() / f"{name}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        chapter = Chapter(found["name"], Markup(found["html"]), found["numbers"], found["left_out"])
+        figures = tuple(map(Figure.from_json, found["figures"]))
+        chapter = Chapter(found["name"], Markup(found["html"]), found["numbers"], found["left_out"], figures)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -83,7 +85,15 @@ def find(name: str) -> Chapter | None:
 
 def keep(name: str, chapter: Chapter) -> None:
     """Keep a finished chapter. A cache that can't be written costs time the next time, and is no reason to fail."""
-    text = json.dumps({"name": chapter.name, "html": chapter.html, "numbers": chapter.numbers, "left_out": chapter.left_out})
+    text = json.dumps(
+        {
+            "name": chapter.name,
+            "html": chapter.html,
+            "numbers": chapter.numbers,
+            "left_out": chapter.left_out,
+            "figures": [figure.to_json() for figure in chapter.figures],
+        }
+    )
     with suppress(OSError):
         replace_file(_folder() / f"{name}.json", [text.encode("utf-8", "surrogatepass")])
         kept = sorted(_folder().glob("*.json"), key=lambda path: path.stat().st_mtime)

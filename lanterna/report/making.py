@@ -8,6 +8,7 @@ from lanterna.errors import LanternaError, StoppedError
 from lanterna.progress import Series
 from lanterna.report import kept
 from lanterna.report.chapter import Chapter, ChapterKind, Context, left_out
+from lanterna.report.figures import collecting
 from lanterna.report.painter import PAINTED
 
 __all__ = ["FAILED", "make_chapters"]
@@ -24,7 +25,9 @@ def _said(error: Exception) -> str:
 
 def _make(kind: ChapterKind, context: Context, series: Series) -> Chapter | None:
     try:
-        return kind.make(context, series)
+        with collecting(kind.name, context.network, context.arch, context.recipe) as figures:
+            made = kind.make(context, series)
+        return None if made is None else replace(made, figures=tuple(figures))
     except StoppedError:
         return None
     # Whatever a network of the reader's raises in the middle of a chapter, the other chapters are not worse for it.

@@ -21,6 +21,7 @@ from lanterna.progress import Series
 from lanterna.report import how
 from lanterna.report.chapter import Chapter, ChapterKind, Context
 from lanterna.report.chapters import CHAPTERS
+from lanterna.report.figures import FOLDER, collecting, write_figures
 from lanterna.report.making import make_chapters
 from lanterna.report.pace import affordable_side
 from lanterna.report.page import check_folder, render, write_page
@@ -108,18 +109,24 @@ def tour(
     *,
     arch: str | None = None,
     command: str | None = None,
+    figures: str | Path | None = None,
 ) -> Tour:
     """Make the page in the folder `out` and say what is on it.
 
     `arch` is the architecture that goes with a network out of a file, for the commands on the page, and `command` what was
-    typed for this page, by default what makes it again. Finished chapters are kept in the cache: made again, a tour redoes
-    those whose recipe, network, picture, data or code have changed. Raises InputError, or one of its kinds, before anything
-    is made; a chapter that fails is told on the page, and the others are made.
+    typed for this page, by default what makes it again. The pictures are in the folder `figures` beside the page, each a PNG
+    with its recipe; with `figures` they are in that folder too, each with its caption as text.
+
+    Finished chapters are kept in the cache: made again, a tour redoes those whose recipe, network, picture, data or code have
+    changed. Raises InputError, or one of its kinds, before anything is made; a chapter that fails is told on the page, and
+    the others are made.
     """
     begun = time.perf_counter()
     check(recipe)
     kinds = chosen_chapters(recipe)
     page = check_folder(out) / "index.html"
+    if figures is not None:
+        check_folder(figures)
     context = _context(recipe, network, arch)
     painter = painter_for(recipe, network) if _paints(recipe) else network
     painting = context if painter is network else _context(recipe, painter, None)
@@ -128,7 +135,13 @@ def tour(
     seconds = time.perf_counter() - begun
     from_cache = tuple(chapter.name for chapter in chapters if chapter.name not in spent)
     done = Tour(recipe, page, context.predictions, tuple(chapters), seconds, series.stopped, from_cache, spent)
-    write_page(page, _html(done, context, painter, command or _command(context)))
+    with collecting("picture", network, arch, recipe) as above:
+        html = _html(done, context, painter, command or _command(context))
+    shown = [*above, *(figure for chapter in chapters for figure in chapter.figures)]
+    write_figures(page.parent / FOLDER, shown)
+    if figures is not None:
+        write_figures(Path(figures), shown, "it" if recipe.language == "it" else "en")
+    write_page(page, html)
     return done
 
 
@@ -215,6 +228,8 @@ def _html(made: Tour, context: Context, painter: Network, command: str) -> str:
         kinds=[kinds[chapter.name] for chapter in made.chapters],
         stopped=made.stopped,
         languages=LANGUAGES,
+        opens_in=None if made.recipe.language == "auto" else made.recipe.language,
+        first_language="it" if made.recipe.language == "it" else "en",
         words=words,
         painted=PAINTED if painter is not network else (),
         unpainted=PAINTED if painter is network and missing_files(made.recipe, network) else (),

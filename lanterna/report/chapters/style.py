@@ -13,6 +13,7 @@ from lanterna.errors import LanternaError
 from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
 from lanterna.progress import Series
+from lanterna.recipe import Recipe
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.chapters.invert import prior_for, recreation
@@ -126,8 +127,10 @@ def _content_alone(context: Context, content: Tensor, steps: int) -> InvertRecip
     )  # fmt: skip
 
 
-def _shown(titles: tuple[str, str], picture: Tensor, losses: dict[str, float], steps: list[int]) -> dict[str, Any]:
-    return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps}
+def _shown(
+    titles: tuple[str, str], picture: Tensor, losses: dict[str, float], steps: list[int], made: tuple[Recipe, int | None]
+) -> dict[str, Any]:
+    return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps, "made": made}
 
 
 def _other(made: Stylized, name: str, side: int, network: Network, layers: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if not recreated.recreations:
         return None
     made = recreated.recreations[0]
-    shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps])]
+    shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps], (alone, 0))]
     usual = {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed}
     painted: list[Stylized] = []
     for english, italian, fields in plans:
@@ -166,7 +169,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
             break
         result = run(StylizeRecipe.model_validate({**usual, **fields}), network, series.part(part))
         painted.append(result)
-        shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps)))
+        shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps), (result.recipe, None)))
     if len(shown) <= len(_PAINTED):
         return None
     others = []

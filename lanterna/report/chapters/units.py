@@ -74,13 +74,14 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
     panels = {} if found is None else {one.unit: (one, unit_panels(one, found)[0]) for one in found.units}
     samples = result.sample_activation or (None,) * len(result.units)
     shown = []
-    for picture, unit, activation, start, sample, dead in zip(
-        result.pictures, result.units, result.activation, result.start_activation, samples, result.dead, strict=True
+    for i, (picture, unit, activation, start, sample, dead) in enumerate(
+        zip(result.pictures, result.units, result.activation, result.start_activation, samples, result.dead, strict=True)
     ):
         one, pictures = panels.get(unit, (None, []))
         shown.append(
             {
                 "picture": picture,
+                "made": (result.recipe, i),
                 "title": unit.title,
                 "activation": activation,
                 "start": start,
