@@ -1,6 +1,7 @@
 """The page of the tour in a real browser: nothing is asked of the network, every control works, nothing sticks out."""
 
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -315,6 +316,60 @@ def test_every_picture_and_control_has_a_name(page: Any) -> None:
     assert nameless == []
 
 
+def test_made_found_and_seen_stand_large_beside_each_other_on_a_projector(page: Any) -> None:
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.locator(".unit .made img").first.click()
+    figures = page.locator("#zoom figure")
+    assert figures.count() == 3
+    boxes = figures.evaluate_all("all => all.map(one => one.querySelector('img').getBoundingClientRect().toJSON())")
+    assert all(box["width"] > 550 and box["height"] > 550 and box["top"] == boxes[0]["top"] for box in boxes)
+    assert boxes[0]["right"] < boxes[1]["left"] and boxes[1]["right"] < boxes[2]["left"]
+    for language in ("en", "it"):
+        page.evaluate(f"document.getElementById('language-{language}').click()")
+        for _ in range(page.locator("figure img").count()):
+            inside = """() => [...document.querySelectorAll("#zoom figure *")].every(one => { const box = one.getBoundingClientRect();
+                return box.left >= 0 && box.top >= 0 && box.right <= innerWidth + 1 && box.bottom <= innerHeight + 1; })"""
+            assert page.evaluate(inside), page.locator("#zoom").inner_text()
+            page.keyboard.press("ArrowRight")
+    # A thirtieth of the screen's height: what is read from the last row.
+    assert page.locator("#zoom figcaption").first.evaluate("one => parseFloat(getComputedStyle(one).fontSize)") > 33
+    page.keyboard.press("Escape")
+
+
+def test_a_unit_is_one_place_on_the_way_through_all_pictures(page: Any) -> None:
+    page.locator(".unit .made img").nth(1).click()
+    names = page.locator("#zoom figcaption").all_inner_texts()
+    assert len(names) == 3 and names[1].startswith("found") and names[2].startswith("seen there")
+    page.keyboard.press("ArrowRight")
+    assert [text.split()[0] for text in page.locator("#zoom figcaption").all_inner_texts()] == ["seen", "control:"]
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#zoom figure").count() == 3
+    assert page.locator(".unit").nth(2).locator(".more").is_visible()
+
+
+def test_every_enlarged_picture_can_be_saved(page: Any, whole_tour: Tour) -> None:
+    page.locator("#best_class figure img").first.click()
+    link = page.locator("#zoom .save")
+    assert link.inner_text() == "Save as PNG"
+    file = whole_tour.page.parent / link.get_attribute("href")
+    assert file.is_file() and link.get_attribute("download") == file.name
+    page.evaluate("document.getElementById('language-it').click()")
+    assert link.inner_text() == "Salva come PNG"
+
+
+def test_a_page_in_italian_opens_in_italian_whatever_was_chosen_elsewhere(browser: Any, tmp_path: Path) -> None:
+    recipe = TourRecipe(steps=2, size=32, chapters=("layers",), language="it", painter="own")
+    made = tour(recipe, tiny.network(), tmp_path)
+    context = browser.new_context(locale="en-US")
+    opened = context.new_page()
+    opened.goto(made.page.as_uri())
+    opened.click("label[for=language-en]")
+    assert opened.locator("h1").inner_text().startswith("What tiny sees")
+    opened.reload()
+    assert opened.locator("h1").inner_text().startswith("Che cosa vede")
+    context.close()
+
+
 def test_on_paper_everything_is_unfolded_and_nothing_of_the_screen_is_left(page: Any, tmp_path: Path) -> None:
     page.emulate_media(media="print")
     assert not page.locator(".bar").is_visible()
@@ -324,3 +379,32 @@ def test_on_paper_everything_is_unfolded_and_nothing_of_the_screen_is_left(page:
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not page.evaluate("[...document.querySelectorAll('details')].some(one => one.open)")
     assert page.pdf(path=tmp_path / "page.pdf", format="A4")[:4] == b"%PDF"
+
+
+def _pages(pdf: bytes) -> list[float]:
+    """Of each page the share of its height that has something on it, from the places of words and pictures."""
+    objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)endobj", pdf, re.S)}
+    shares = []
+    for body in objects.values():
+        if not re.search(rb"/Type /Page\b", body):
+            continue
+        contents = re.search(rb"/Contents (\d+) 0 R", body)
+        assert contents is not None
+        drawn = zlib.decompress(objects[int(contents[1])].partition(b"stream\n")[2].rpartition(b"\nendstream")[0])
+        lowest, scale = 0.0, [1.0]
+        for line in drawn.splitlines():
+            if line.endswith(b" Tm") or line.endswith(b" cm"):
+                lowest = max(lowest, float(line.split()[5]))
+        shares.append(lowest / scale[0])
+    return shares
+
+
+def test_on_paper_it_is_short_and_every_page_is_full(page: Any) -> None:
+    pdf = page.pdf(prefer_css_page_size=True)
+    count = len(re.findall(rb"/Type /Page\b", pdf))
+    assert 2 <= count <= 20
+    page.locator("#paper-all").check()
+    longer = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type /Page\b", longer)) > count
+    # What was moved to the end is back in its chapter.
+    assert page.locator(".chapter .how").count() >= 6 and page.locator(".appendix").count() == 0

