@@ -316,6 +316,13 @@ def test_every_picture_and_control_has_a_name(page: Any) -> None:
     assert nameless == []
 
 
+# Whether nothing of the enlarged pictures is cut by the screen.
+_INSIDE = """() => [...document.querySelectorAll("#zoom figure *")].every(one => {
+    const box = one.getBoundingClientRect();
+    return box.left >= 0 && box.top >= 0 && box.right <= innerWidth + 1 && box.bottom <= innerHeight + 1;
+})"""
+
+
 def test_made_found_and_seen_stand_large_beside_each_other_on_a_projector(page: Any) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.locator(".unit .made img").first.click()
@@ -327,9 +334,7 @@ def test_made_found_and_seen_stand_large_beside_each_other_on_a_projector(page: 
     for language in ("en", "it"):
         page.evaluate(f"document.getElementById('language-{language}').click()")
         for _ in range(page.locator("figure img").count()):
-            inside = """() => [...document.querySelectorAll("#zoom figure *")].every(one => { const box = one.getBoundingClientRect();
-                return box.left >= 0 && box.top >= 0 && box.right <= innerWidth + 1 && box.bottom <= innerHeight + 1; })"""
-            assert page.evaluate(inside), page.locator("#zoom").inner_text()
+            assert page.evaluate(_INSIDE), page.locator("#zoom").inner_text()
             page.keyboard.press("ArrowRight")
     # A thirtieth of the screen's height: what is read from the last row.
     assert page.locator("#zoom figcaption").first.evaluate("one => parseFloat(getComputedStyle(one).fontSize)") > 33
