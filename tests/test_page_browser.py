@@ -386,30 +386,36 @@ def test_on_paper_everything_is_unfolded_and_nothing_of_the_screen_is_left(page:
     assert page.pdf(path=tmp_path / "page.pdf", format="A4")[:4] == b"%PDF"
 
 
-def _pages(pdf: bytes) -> list[float]:
-    """Of each page the share of its height that has something on it, from the places of words and pictures."""
+def _pages(pdf: bytes) -> list[tuple[int, int]]:
+    """How many pieces of text and pictures each page of the PDF draws."""
     objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\n(.*?)endobj", pdf, re.S)}
-    shares = []
+    drawn = []
     for body in objects.values():
-        if not re.search(rb"/Type /Page\b", body):
-            continue
-        contents = re.search(rb"/Contents (\d+) 0 R", body)
-        assert contents is not None
-        drawn = zlib.decompress(objects[int(contents[1])].partition(b"stream\n")[2].rpartition(b"\nendstream")[0])
-        lowest, scale = 0.0, [1.0]
-        for line in drawn.splitlines():
-            if line.endswith(b" Tm") or line.endswith(b" cm"):
-                lowest = max(lowest, float(line.split()[5]))
-        shares.append(lowest / scale[0])
-    return shares
+        if re.search(rb"/Type /Page\b", body):
+            contents = re.search(rb"/Contents (\d+) 0 R", body)
+            assert contents is not None
+            stream = objects[int(contents[1])].partition(b"stream\n")[2].rpartition(b"\nendstream")[0]
+            text = zlib.decompress(stream)
+            drawn.append((len(re.findall(rb" T[jJ]\b", text)), len(re.findall(rb" Do\b", text))))
+    return drawn
 
 
-def test_on_paper_it_is_short_and_every_page_is_full(page: Any) -> None:
-    pdf = page.pdf(prefer_css_page_size=True)
-    count = len(re.findall(rb"/Type /Page\b", pdf))
-    assert 2 <= count <= 20
+def test_on_paper_it_is_short_and_no_page_has_a_few_lines(page: Any) -> None:
+    pages = _pages(page.pdf(prefer_css_page_size=True))
+    assert 2 <= len(pages) <= 20
+    # A line has about a hundred letters, each of which is drawn by itself; a picture is worth as many.
+    assert all(letters + 100 * pictures >= 300 for letters, pictures in pages), pages
     page.locator("#paper-all").check()
-    longer = page.pdf(prefer_css_page_size=True)
-    assert len(re.findall(rb"/Type /Page\b", longer)) > count
+    assert len(_pages(page.pdf(prefer_css_page_size=True))) > len(pages)
     # What was moved to the end is back in its chapter.
     assert page.locator(".chapter .how").count() >= 6 and page.locator(".appendix").count() == 0
+
+
+def test_on_paper_no_figure_is_cut(page: Any) -> None:
+    page.set_viewport_size({"width": 688, "height": 1000})
+    page.emulate_media(media="print")
+    # Whatever does not break within a page is no taller than one: 271 mm at 96 px to the inch.
+    tall = "all => all.map(one => one.getBoundingClientRect().height)"
+    assert max(page.locator("figure, .unit, .plot").evaluate_all(tall)) < 271 / 25.4 * 96
+    broken = "all => all.filter(one => getComputedStyle(one).breakInside !== 'avoid').length"
+    assert page.locator("figure, .unit, .plot").evaluate_all(broken) == page.locator("#zoom figure").count()

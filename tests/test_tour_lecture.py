@@ -108,7 +108,7 @@ def test_no_decimal_point_is_left_in_italian(whole_tour: Tour) -> None:
     for chapter in whole_tour.chapters:
         html = re.sub(r"<(code|svg|dd|style)\b.*?</\1>", "", chapter.html, flags=re.S)
         shown = re.sub(r"<[^>]*>", " ", re.sub(r'<(\w+)[^>]* lang="en"[^>]*>.*?</\1>', "", html, flags=re.S))
-        assert re.findall(r".{30}\d\.\d.{10}", shown) == [], chapter.name
+        assert re.findall(r".{0,30}\d\.\d.{0,10}", shown) == [], chapter.name
 
 
 def test_every_class_of_imagenet_has_its_line() -> None:

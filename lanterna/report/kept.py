@@ -33,7 +33,7 @@ def _package() -> str:
     """The version and, for whoever changes the code, its content."""
     digest = hashlib.sha256(lanterna.__version__.encode())
     root = Path(lanterna.__file__).parent
-    for file in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".html", ".css", ".js", ".json")):
+    for file in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".html", ".css", ".js", ".json", ".txt")):
         digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
     return digest.hexdigest()
 
