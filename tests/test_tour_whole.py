@@ -45,19 +45,18 @@ def _lead(page: Path) -> str:
 # -- left out ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_is_told_and_not_counted(lanterna, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> None:
-        raise MissingError("the digits are not fetched")
-
-    monkeypatch.setattr("lanterna.report.chapters.manifold.quick", missing)
-    done = lanterna("tour", "coffee", *FLAGS, "--chapters", "1,6,7", "--quiet")
+def test_what_is_left_out_is_told_and_not_counted(lanterna, folder: Path) -> None:
+    flags = ("--network", "python:tiny:make_vgg", *FLAGS[2:], "--chapters", "1,4,6", "--quiet")
+    done = lanterna("tour", "coffee", *flags)
     assert done.code == 3
-    assert "chapter 7, The data manifold: why they are so easily fooled" in done.err
-    assert "lanterna fetch" in done.err or "digits are not fetched" in done.err
+    assert "left out: chapter 1, What the network sees in the picture. make_vgg gives" in done.err.replace(
+        "tiny_vgg", "make_vgg"
+    )
+    assert "chapter 6, How" in done.err and "--network efficientnet_lite0" in done.err
     lead = _lead(folder / "tour" / "index.html")
-    assert "two of three chapters" in lead and "due di tre capitoli" in lead
-    told = json.loads(lanterna("tour", "coffee", *FLAGS, "--chapters", "1,6,7", "--quiet", "--json").out)
-    assert list(told["left_out"]) == ["manifold"] and told["chapters"]["manifold"]["left_out"] == "missing"
+    assert "one of three chapters" in lead and "uno di tre capitoli" in lead
+    told = json.loads(lanterna("tour", "coffee", *flags, "--json").out)
+    assert list(told["left_out"]) == ["best_class", "fooled"] and told["chapters"]["fooled"]["left_out"] == "no_classes"
 
 
 def test_what_the_network_can_not_have_says_with_which_one_it_is(lanterna, folder: Path) -> None:
