@@ -160,7 +160,7 @@ def test_the_painter_is_that_of_stylize_unless_said_otherwise(monkeypatch: pytes
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     assert painter_for(TourRecipe(), network).name == "tiny_vgg"
     assert painter_for(TourRecipe(painter="own"), network) is network
-    assert painter_for(TourRecipe(painter="python:tiny:make_tokens"), network).name == "make_tokens"
+    assert painter_for(TourRecipe(painter="python:tiny:make_tokens"), network).name == "tokens"
     assert to_fetch(TourRecipe(chapters=("units",)), network) == ()
 
 

@@ -1,6 +1,5 @@
 """The network that paints and recreates: of some networks the pictures say more than of others."""
 
-from lanterna.errors import MissingError
 from lanterna.networks import wheels
 from lanterna.networks.builtin import BUILTIN
 from lanterna.networks.network import Network
@@ -20,17 +19,12 @@ OWN = "own"
 def painter_for(recipe: TourRecipe, network: Network) -> Network:
     """The network of the chapters `PAINTED`: as the recipe says, else that of `stylize` where it is here, else `network`.
 
-    Raises InputError, or one of its kinds, for a name that is no network.
+    Raises InputError, or one of its kinds, for a name that is no network, and MissingError where a file of it is not here.
     """
     name = recipe.painter or STYLE_NETWORK
-    if name in (OWN, network.source):
+    if name in (OWN, network.source) or missing_files(recipe, network):
         return network
-    try:
-        return load(name).to(network.device)
-    except MissingError:
-        if recipe.painter is not None:
-            raise
-        return network
+    return load(name).to(network.device)
 
 
 def missing_files(recipe: TourRecipe, network: Network) -> tuple[WheelFile, ...]:
