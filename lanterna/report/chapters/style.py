@@ -32,9 +32,11 @@ __all__ = ["KIND", "gram_picture"]
 
 # The second is for whoever brings the first.
 STYLES = ("coffee", "flower")
-# The longer side: less where a picture's pass takes more operations than that, or the reader is in a hurry.
+# The longer side: less where a picture's pass takes more operations than that in the usual time, or the reader is in a hurry.
 SIDE, LEAST_SIDE, _OPERATIONS = 192, 128, 1.05e10
-LEAST_STEPS, MOST_STEPS = 60, 150
+_USUAL_SECONDS: float = TourRecipe.model_fields["seconds"].default
+# In a hurry VGG takes half a second of one core for a step: its shapes and colours are there after the first number.
+HURRIED_STEPS, LEAST_STEPS, MOST_STEPS = 40, 60, 150
 # Of the layer whose correlations are shown.
 _MAPS = 64
 # (title, the same in Italian, what differs from the defaults): with content alone the four of the lecture, then the layers
@@ -85,7 +87,10 @@ def _liveliest(network: Network, style: Tensor, layer: str) -> Tensor:
 
 
 def _side(context: Context, layers: Sequence[str]) -> int:
-    return LEAST_SIDE if context.hurried else affordable_side(context.network, layers[-1:], SIDE, _OPERATIONS)
+    if context.hurried:
+        return LEAST_SIDE
+    operations = _OPERATIONS * max(context.recipe.seconds / _USUAL_SECONDS, 1)
+    return affordable_side(context.network, layers[-1:], SIDE, operations)
 
 
 def _style(recipe: TourRecipe) -> str:
@@ -99,7 +104,7 @@ def _steps(context: Context, seconds: float, side: int) -> int:
         return context.recipe.steps
     probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe),), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
-    return fitting(seconds, cost, LEAST_STEPS, MOST_STEPS)
+    return fitting(seconds, cost, HURRIED_STEPS if context.hurried else LEAST_STEPS, MOST_STEPS)
 
 
 def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
