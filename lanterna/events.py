@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["STOP", "Done", "Entered", "Event", "Listener", "Preview", "Started", "Stepped"]
+__all__ = ["STOP", "Done", "Entered", "Event", "Expected", "Listener", "Preview", "Started", "Stepped"]
 
 STOP: Final = "stop"
 
@@ -56,5 +56,12 @@ class Entered:
     title: str
 
 
-Event = Started | Stepped | Preview | Done | Entered
+@dataclass(frozen=True)
+class Expected:
+    """What the run will take on this machine, in seconds: measured just before it begins, where it takes long."""
+
+    seconds: float
+
+
+Event = Started | Stepped | Preview | Done | Entered | Expected
 Listener = Callable[[Event], Literal["stop"] | None]

@@ -1,15 +1,25 @@
 """Files: read only where they are regular and no larger than expected, written whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lanterna.errors import LanternaError
 
 __all__ = [
+    "check_regular",
+    "claimed",
+    "expanded",
     "new_folder",
     "open_regular",
     "read_regular",
@@ -29,7 +39,15 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path) -> BinaryIO:
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in the place of ~; where there is no such user, ~ is part of the name."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def open_regular(path: Path) -> BufferedReader:
     """The file at `path`, open for reading. Raises OSError at once for a pipe, a device, a socket or a folder.
 
     Opening a pipe waits for somebody who writes, and a device may never end.
@@ -44,6 +62,11 @@ def open_regular(path: Path) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Raise OSError where `path` is no regular file, for a library that opens it itself."""
+    _refuse_special(path.stat().st_mode, path)
 
 
 def _refuse_special(mode: int, path: Path) -> None:
@@ -75,6 +98,30 @@ def try_folder(folder: Path) -> None:
     probe = temporary_name(folder)
     probe.touch(exist_ok=False)
     probe.unlink()
+
+
+@contextlib.contextmanager
+def claimed(target: Path) -> Iterator[None]:
+    """`target`, a file or folder, for this process alone while the block runs. Raises LanternaError where another has it."""
+    # The lock is not beside the target, whose folder may not be there yet, or may be shown to people.
+    name = hashlib.sha256(os.fsencode(expanded(target).resolve())).hexdigest()[:32]
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    lock = FileLock(Path(tempfile.gettempdir(), f"lanterna-{user}-{name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LanternaError(f"another run is writing to {target}; wait for it, or give another --out") from error
+    except OSError:
+        # Nowhere to keep a lock: as without one, the last to finish wins.
+        yield
+        return
+    try:
+        yield
+    finally:
+        # While it is held: who opens it later makes a new one.
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def remove_temporary(folder: Path) -> None:

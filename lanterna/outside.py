@@ -167,7 +167,7 @@ def _look_at_picture(
 def _lying(name: str, folders: Sequence[Path], expected: str | None) -> tuple[str | None, str]:
     """The file in `folders` that `name` means, or the sample; else None and why not."""
     reason = "it is not here, beside the recipe or in this folder"
-    for candidate in _candidates(name, folders):
+    for candidate in _candidates(name, folders, elsewhere=expected is not None):
         if expected is None:
             return candidate, ""
         try:
@@ -180,9 +180,10 @@ def _lying(name: str, folders: Sequence[Path], expected: str | None) -> tuple[st
     return None, reason
 
 
-def _candidates(name: str, folders: Sequence[Path]) -> Iterator[str]:
-    # By its last part too, and by Windows' rules as well: a record from another machine has that machine's folders.
-    parts = dict.fromkeys((name, PurePosixPath(name).name, PureWindowsPath(name).name))
+def _candidates(name: str, folders: Sequence[Path], *, elsewhere: bool = False) -> Iterator[str]:
+    """The sample, and the files in `folders`, that have this name, or lay `elsewhere` where it was recorded."""
+    # By Windows' rules as well: a record from another machine has that machine's folders.
+    parts = dict.fromkeys((name, PurePosixPath(name).name, PureWindowsPath(name).name) if elsewhere else (name,))
     if name in pictures.samples() and PurePosixPath(name).name == name:
         yield name
     for folder in folders:

@@ -81,5 +81,5 @@ def changes(record: Record) -> Iterator[str]:
         if package in record.versions and made != here:
             yield f"made with {package} {made}, here is {here}"
     threads = torch.get_num_threads()
-    if record.threads != threads:
+    if record.threads not in (None, threads):
         yield f"made with {record.threads} threads, here are {threads}: add --threads {record.threads}"

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Named", "Names", "Recipe"]
+
+# Characters of a text, and entries of a list: a recipe may be a stranger's.
+_LONGEST = 4096
 
 Kind = Literal["picture", "data", "network"]
 
@@ -39,9 +42,18 @@ class Recipe(BaseModel):
     TOML files and the records inside PNGs are derived from them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # A path has at most 4,096 characters, and Python reads no number of more than 4,300 digits.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=_LONGEST)
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
+
+    @model_validator(mode="after")
+    def _no_endless_list(self) -> Self:
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            if isinstance(value, tuple) and len(value) > _LONGEST:
+                raise ValueError(f"{field} has {len(value):,} entries; at most {_LONGEST:,} are allowed")
+        return self
 
     def named(self) -> Iterator[Named]:
         """Everything outside the recipe that it names, in the order of its fields."""

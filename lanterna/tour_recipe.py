@@ -29,15 +29,17 @@ class TourRecipe(Recipe):
     painter: Annotated[
         str | None,
         Names("network", ("own",)),
-        Field(description="the network that paints and recreates, or own; by default the one of stylize, where it is here"),
+        Field(description="the network that paints and recreates, or own; by default that of textures, where it is here"),
     ] = None
     chapters: Annotated[
         tuple[str, ...], Field(description="the chapters to make, by name or number, with commas; all by default")
     ] = ()
     depths: Annotated[int, Field(ge=1, le=24, description="layers to visualise")] = 6
     units: Annotated[int, Field(ge=1, le=24, description="units of each layer")] = 6
-    steps: Annotated[int | None, Field(ge=0, description="steps of each picture; by default what `seconds` allows")] = None
-    seconds: Annotated[float, Field(gt=0, description="about how long the making may take")] = 300.0
+    steps: Annotated[
+        int | None, Field(ge=0, le=100_000, description="steps of each picture; by default what `seconds` allows")
+    ] = None
+    seconds: Annotated[float, Field(gt=0, le=604_800, description="about how long the making may take")] = 300.0
     size: Annotated[
         int | None,
         Field(ge=16, description="side of the layers' pictures, at most the network's own; by default what a pass allows"),

@@ -9,10 +9,11 @@ import tiny
 import torch
 
 from lanterna import InputError, LanternaError, Network, pictures
-from lanterna.events import STOP, Done, Event, Started, Stepped
+from lanterna.events import STOP, Done, Event, Expected, Started, Stepped
 from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
-from lanterna.techniques.dream import DreamRecipe, octave_sizes, run
+from lanterna.techniques.dream import DreamRecipe, run
+from lanterna.techniques.octaves import octave_sizes, steps_at, usual_octaves
 from lanterna.techniques.wishes import parse_wishes
 
 Run = Callable[..., SimpleNamespace]
@@ -99,6 +100,34 @@ def test_large_pictures_are_dreamt_smaller_unless_native() -> None:
     native = run(make(size="40x2000", octaves=1, steps=1, native=True), tiny.network())
     assert small.sizes == ((20, 1024),) and native.sizes == ((40, 2000),)
     assert small.picture.shape == native.picture.shape == (1, 3, 40, 2000)
+
+
+def test_octaves_follow_the_size_unless_they_are_given() -> None:
+    """Whatever the size, the smallest octave is where a picture of 1024 px begins, if the network takes it."""
+    large = ((768, 1024), (3000, 4000), (6000, 9000))
+    firsts = [octave_sizes(size, usual_octaves(size, 1.4, 32), 1.4)[0][1] for size in large]
+    assert firsts[0] == 373 and all(266 <= first <= 373 for first in firsts)
+    assert usual_octaves((150, 200), 1.4, 32) == 4 and usual_octaves((40, 60), 1.4, 32) == 1
+    made = run(make(size="40x2000", octaves=None, steps=2, native=True), tiny.network())
+    assert made.sizes[-1] == (40, 2000) and min(made.sizes[0]) >= 16 and len(made.sizes) == 3
+    assert run(make(size="40x2000", octaves=1, steps=2, native=True), tiny.network()).sizes == ((40, 2000),)
+
+
+def test_the_largest_sizes_have_fewer_steps() -> None:
+    sides = (200, 1024, 2048, 4000, 90_000)
+    assert [steps_at(10, (side // 2, side)) for side in sides] == [10, 10, 5, 3, 1]
+    assert steps_at(0, (3000, 4000)) == 0
+
+
+def test_the_expected_time_is_told_before_a_large_dream_begins() -> None:
+    def events(**fields: object) -> list[Event]:
+        seen: list[Event] = []
+        run(make(octaves=1, steps=1, **fields), tiny.network(), seen.append)  # type: ignore[arg-type,func-returns-value]
+        return seen
+
+    large, usual = events(size="40x2000", native=True), events(size="40x2000")
+    assert isinstance(large[0], Expected) and large[0].seconds > 0 and isinstance(large[1], Started)
+    assert not any(isinstance(event, Expected) for event in usual)
 
 
 def test_noise_and_untrained_are_controls() -> None:

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("progress", "recipe", "tour_recipe"),
     ("networks",),
     ("provenance", "data"),
+    ("outside", "bounds"),
     # The loop and its nouns.
     ("canvas", "objectives", "priors", "jitter", "ascent", "lbfgs", "averaged", "normalized", "moments", "histograms",
      "summaries", "tiles", "cppn", "warmed", "momentum", "motion"),

@@ -15,7 +15,7 @@ from lanterna.report import TourRecipe, kept, tour
 from lanterna.report.chapters import CHAPTERS
 from lanterna.report.painter import painter_for
 from lanterna.report.tour import to_fetch
-from lanterna.techniques import style_network
+from lanterna.techniques.style_layers import CHAIN
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
 
@@ -155,9 +155,9 @@ def test_input_is_checked_before_anything_is_fetched(
     assert lanterna("tour", "coffee", *FLAGS, "--chapters", "9").code == 2
 
 
-def test_the_painter_is_that_of_stylize_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_painter_is_that_of_textures_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny.network()
-    monkeypatch.setattr("lanterna.report.painter.STYLE_NETWORK", "python:tiny:make_vgg")
+    monkeypatch.setattr("lanterna.report.painter.CHAIN", "python:tiny:make_vgg")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     assert painter_for(TourRecipe(), network).name == "tiny_vgg"
     assert painter_for(TourRecipe(painter="own"), network) is network
@@ -200,7 +200,7 @@ def test_a_style_changes_the_chapter_on_style_alone(tmp_path: Path) -> None:
 
 def test_without_a_painting_there_is_a_sample() -> None:
     assert StylizeRecipe(content="chelsea", styles=("coffee",)).styles[0] in samples()
-    assert TourRecipe().styles == () and style_network.STYLE_NETWORK == "vgg16_hed"
+    assert TourRecipe().styles == () and CHAIN == "vgg16_hed"
     assert kept.__all__
 
 

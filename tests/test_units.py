@@ -99,5 +99,5 @@ def test_an_unknown_name_gets_the_nearest(text: str, nearest: str) -> None:
 def test_no_name_and_too_many_are_refused() -> None:
     with pytest.raises(InputError, match="LAYER:CHANNEL"):
         named()
-    with pytest.raises(InputError, match="4104 units are too many"):
+    with pytest.raises(InputError, match="4097 units or more are too many"):
         named(*["conv1:0-7"] * 513)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lanterna import pictures
 from lanterna.pictures import film as films
-from lanterna.techniques.zoom import ZoomRecipe, moved
+from lanterna.techniques.zoom import ZoomRecipe, coarse, kept, moved
 
 Run = Callable[..., SimpleNamespace]
 FILM = ["dream", "python:tiny:make", "coffee", "--size", "48x64", "--octaves", "1", "--steps", "1", "--layer", "act2"]
@@ -137,3 +137,27 @@ def test_neighbouring_frames_are_alike() -> None:
     assert torch.allclose(next_one[..., 50, 50], picture[..., 50, 50], atol=1e-3)
     # 22 pixels from the middle shows what was 20 pixels from it.
     assert torch.allclose(next_one[..., 50, 72], picture[..., 50, 70], atol=2e-2)
+
+
+def test_the_way_of_many_frames_is_that_of_one_after_the_other() -> None:
+    recipe = ZoomRecipe(picture="coffee", zoom=3, zoom_factor=1.05, zoom_rotate=3.0, zoom_right=2.0)
+    smooth = coarse(pictures.load("coffee", size=(90, 120)))
+    stepwise = moved(moved(moved(smooth, recipe), recipe), recipe)
+    inside = (..., slice(15, -15), slice(15, -15))
+    assert float((moved(smooth, recipe, 3)[inside] - stepwise[inside]).abs().mean()) < 5e-3
+    assert float((smooth[inside] - stepwise[inside]).abs().mean()) > 2e-2
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_what_is_kept_are_the_large_shapes_of_the_first_picture(keep: float, left: float) -> None:
+    recipe = ZoomRecipe(picture="coffee", zoom=3, keep=keep)
+    first, other = (0.25 + 0.5 * pictures.load(name, size=(96, 144)) for name in ("chelsea", "coffee"))
+    target = coarse(moved(first, recipe, 2))
+    before, after = (float((coarse(picture) - target).abs().mean()) for picture in (other, kept(other, first, recipe, 2)))
+    assert after == pytest.approx(left * before, abs=0.02 * before + 0.15 * keep * before)
+    fine = (kept(other, first, recipe, 2) - other) - coarse(kept(other, first, recipe, 2) - other)
+    assert float(fine.abs().mean()) < 0.1 * max(before, 1e-9), "small ones are left as they were dreamt"
+
+
+def test_keep_goes_with_a_film(lanterna: Run, folder: Path) -> None:
+    assert "--keep goes with --zoom" in lanterna("dream", "python:tiny:make", "coffee", "--keep", "0.5").err

@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lanterna.wording import figure_text
+
 __all__ = ["ACCENT", "COLOURS", "axes", "drawn", "matrix", "residual", "strip"]
 
 INK, SOFT, LINE = "#1c1b19", "#5c5850", "#ddd8cd"
@@ -50,6 +52,7 @@ def residual(difference: Tensor, times: float = 5.0) -> Tensor:
 
 def strip(rows: Sequence[tuple[str, Tensor]], *, zoom: int = 2, columns: Sequence[str] = ()) -> Tensor:
     """Rows of pictures (N, C, S, S), each with its title on the left; `columns` are titles above."""
+    rows, columns = [(figure_text(title), pictures) for title, pictures in rows], [*map(figure_text, columns)]
     count = max(len(pictures) for _, pictures in rows)
     side = rows[0][1].shape[-1]
     cell = (side * zoom + 4) / _DPI
@@ -87,8 +90,8 @@ def matrix(values: Tensor, rows: Sequence[str], columns: Sequence[str], *, rows_
         for j in range(len(columns)):
             value = float(values[i, j])
             one.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=10, color="white" if value > 0.9 else INK)
-    one.set_xticks(range(len(columns)), columns)
-    one.set_yticks(range(len(rows)), rows)
+    one.set_xticks(range(len(columns)), [*map(figure_text, columns)])
+    one.set_yticks(range(len(rows)), [*map(figure_text, rows)])
     one.set_xlabel(columns_title, color=INK)
     one.set_ylabel(rows_title, color=INK)
     return drawn(figure)

@@ -14,6 +14,10 @@ __all__ = ["PARTS", "AutoencodeRecipe"]
 PARTS = ("lossy", "bits", "specific", "regular", "loses", "manifold", "generate")
 
 
+# Values of a picture of 64 x 64 in color: a longer code is no bottleneck.
+_MOST_NUMBERS = 64 * 64 * 3
+
+
 class AutoencodeRecipe(Recipe):
     """All that decides the models, the numbers and the figures."""
 
@@ -47,8 +51,8 @@ class AutoencodeRecipe(Recipe):
         for name in self.parts:
             if name not in (*PARTS, "models"):
                 raise ValueError(f"there is no part {name!r}; the parts are {', '.join((*PARTS, 'models'))}")
-        if any(size < 1 for size in self.code):
-            raise ValueError("a code has one number or more")
+        if any(not 1 <= size <= _MOST_NUMBERS for size in self.code):
+            raise ValueError(f"a code has 1 to {_MOST_NUMBERS:,} numbers; a picture here has no more")
         if len(set(self.code)) < len(self.code):
             raise ValueError("a size of the code is given twice")
         return self

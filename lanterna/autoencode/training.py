@@ -7,6 +7,7 @@ import copy
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -194,7 +195,9 @@ def _save(
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    replace_file(path, [buffer.getvalue()])
+    # A cache that can't be written costs the training each time, nothing else.
+    with suppress(OSError):
+        replace_file(path, [buffer.getvalue()])
 
 
 def _resume(
@@ -214,7 +217,7 @@ def _resume(
         content: dict[str, Any] = torch.load(path, weights_only=True)
     except Exception:  # torch raises what its unpickler met: a damaged file has many ways
         return
-    if content.get("identity") != identity:
+    if not isinstance(content, dict) or content.get("identity") != identity:
         return
     for module, name in ((work, "work"), (mean, "mean"), (kept, "kept")):
         module.load_state_dict(content[name])

@@ -13,12 +13,21 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from lanterna.events import STOP, Done, Entered, Event, Listener, Started, Stepped
+from lanterna.events import STOP, Done, Entered, Event, Expected, Listener, Started, Stepped
+from lanterna.wording import duration, visible
 
 __all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "typed", "typed_command", "watching"]
 
-results = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console on which a stranger's name is text: control characters, which could move the cursor, are spelled out."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(visible(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+results = _Console(highlight=False, soft_wrap=True)
+errors = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 # What stands behind `lanterna` on the command line, for who repeats it.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed")
@@ -85,6 +94,8 @@ def watching(title: str, *, quiet: bool, share: bool = False, stopper: Stopper |
             progress.update(task, completed=event.step)
         elif isinstance(event, Entered):
             progress.update(task, description=f"{title}: {event.title}")
+        elif isinstance(event, Expected) and not quiet:
+            errors.print(f"{title}: about {duration(event.seconds)} on this machine", markup=False)
         elif isinstance(event, Done):
             finished = not event.stopped
         return STOP if stop.asked else None

@@ -7,16 +7,21 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import results, stopping_after, watching
+from lanterna.cli.checkpoint import Checkpoint
+from lanterna.cli.console import Stopper, errors, results, stopping_after, watching
 from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError
+from lanterna.files import claimed
 from lanterna.networks.network import Network
 from lanterna.pictures.film import FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques import zoom as zooming
-from lanterna.techniques.dream import Dream, DreamRecipe, run
+from lanterna.techniques.dream import Dream, DreamRecipe, check_mask, run
 from lanterna.techniques.frames import frames_folder, remove_frames
+from lanterna.techniques.octaves import steps_at
+from lanterna.techniques.paint import Sketch
+from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
 from lanterna.techniques.zoom import ZoomRecipe
 
 __all__ = ["again", "dream"]
@@ -25,7 +30,7 @@ _FPS = 25
 
 
 def _help(field: str) -> str:
-    return field_help(ZoomRecipe if field.startswith("zoom") else DreamRecipe, field)
+    return field_help(ZoomRecipe if field.startswith(("zoom", "keep")) and field != "keep_color" else DreamRecipe, field)
 
 
 def dream(
@@ -49,6 +54,7 @@ def dream(
     untrained: Annotated[bool | None, Parameter(help=_help("untrained"), negative=())] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
     zoom: Annotated[int | None, Parameter(help=_help("zoom"))] = None,
+    keep: Annotated[float | None, Parameter(help="with --zoom: " + _help("keep"))] = None,
     zoom_factor: Annotated[float | None, Parameter(help=_help("zoom_factor"))] = None,
     zoom_rotate: Annotated[float | None, Parameter(help=_help("zoom_rotate"))] = None,
     zoom_right: Annotated[float | None, Parameter(help=_help("zoom_right"))] = None,
@@ -70,7 +76,13 @@ def dream(
         "step_size": step_size, "guide": guide, "mask": mask, "keep_color": keep_color, "native": native, "size": size,
         "shift": shift, "restrain": restrain, "tile": tile, "untrained": untrained, "seed": seed,
     }  # fmt: skip
-    moving = {"zoom_factor": zoom_factor, "zoom_rotate": zoom_rotate, "zoom_right": zoom_right, "zoom_down": zoom_down}
+    moving = {
+        "keep": keep,
+        "zoom_factor": zoom_factor,
+        "zoom_rotate": zoom_rotate,
+        "zoom_right": zoom_right,
+        "zoom_down": zoom_down,
+    }
     if zoom is None:
         given = [name for name, value in moving.items() if value is not None] + ["keep_frames"] * keep_frames
         given += [] if fps is None else ["fps"]
@@ -81,24 +93,42 @@ def dream(
             raise InputError(f"--out {target} is a film; give --zoom FRAMES as well, or a .png")
         chosen = make_recipe(DreamRecipe, file, fields)
         pictures.check_writable(target)
+        check_mask(chosen)
         return _make(chosen, load_network(network, common, arch), common, target, {"arch": arch})
     fps = _FPS if fps is None else fps
     if not 1 <= fps <= 100:
         raise InputError(f"--fps {fps} is out of range; give 1 to 100 frames a second")
     film = make_recipe(ZoomRecipe, file, {**fields, "zoom": zoom, **moving})
     target = check_film(out or Path("dream.mp4"))
+    check_mask(film)
     return _film(film, load_network(network, common, arch), common, target, {"arch": arch, "fps": fps}, keep_frames)
 
 
 def _make(
     recipe: DreamRecipe, net: Network, common: Common, out: Path, options: dict[str, Any], until: int | None = None
 ) -> int:
-    with watching("dream", quiet=common.quiet) as listen:
-        result = run(recipe, net, stopping_after(listen, until))
-    record = describe(recipe, net, options)
-    if result.stopped:
-        record["stopped_after"] = result.steps
-    file = pictures.save(result.picture, out, recipe=record)
+    record, stopper = describe(recipe, net, options), Stopper()
+    key = key_of(record)
+    state: Checkpoint[Sketch] = Checkpoint(
+        None,
+        out,
+        read=lambda path: load_sketch(path, key),
+        write=lambda sketch, path: save_sketch(sketch, path, key),
+        stopping=lambda: stopper.asked,
+    )
+    with claimed(state.path):
+        with watching("dream", quiet=common.quiet, stopper=stopper) as listen:
+            resume = None if until else state.resume(quiet=common.quiet)
+            keep = None if until else state.keep
+            result = run(recipe, net, stopping_after(listen, until), keep=keep, resume=resume)
+        if result.stopped:
+            record["stopped_after"] = result.steps
+        file = pictures.save(result.picture, out, recipe=record)
+        if not result.stopped:
+            state.remove()
+    if result.stopped and not common.quiet:
+        total = sum(steps_at(recipe.steps, size) for size in result.sizes)
+        errors.print(f"{out}: {state.unfinished(f'{result.steps} of {total} steps')}", markup=False)
     report = partial(_report, result, file)
     return tell(record, _numbers(result), [file], report, as_json=common.json, stopped=result.stopped)
 

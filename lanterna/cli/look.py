@@ -116,7 +116,7 @@ def classify(
     # Of the commands in this file only those that look at a network need torch.
     from lanterna import pictures
 
-    loaded = [pictures.load(path) for path in picture]
+    loaded = [pictures.load(path, reduced=True) for path in picture]
     net = load_network(network, common, arch)
     found = [net.classify(pixels, top)[0] for pixels in loaded]
     if common.json:

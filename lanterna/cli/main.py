@@ -1,13 +1,20 @@
 """The commands, and one place where failures become a line on stderr and an exit code."""
 
+import errno
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import cyclopts
 
 from lanterna import __version__
 from lanterna.cli.console import errors, typed
 from lanterna.errors import LanternaError, UnknownNameError
+from lanterna.wording import shortened
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -70,6 +77,9 @@ COMMANDS = {
     ),
 }
 
+# Of a message about a flag, which repeats what was given.
+_LONGEST = 500
+
 app = cyclopts.App(
     name="lanterna",
     help="Shows what a convolutional network sees.",
@@ -89,11 +99,69 @@ def _surplus(error: cyclopts.UnusedCliTokensError, verb: str) -> str:
     return f"{listed} {are} more than `{verb}` takes; a name with spaces needs quotes around it."
 
 
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[list[int]]:
+    """SIGTERM asks to stop as Ctrl-C does, so that what is finished is saved; the list tells that it came."""
+    came: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _with_streams() -> None:
+    """Give the process streams where it was started without: what it says then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Open for as long as the process is.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def _told(error: OSError) -> str:
+    """What nobody nearer could foresee: a full disk, a folder that vanished, a reader who went away."""
+    if isinstance(error, BrokenPipeError):
+        # Or Python complains once more when it ends.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        return "the output was closed before all of it was written"
+    where = f" ({shortened(str(error.filename))})" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 3 part of it failed, 4 something is missing, 130
-    interrupted."""
+    """Run the command line and exit.
+
+    0 done, 1 failed, 2 wrong usage or input, 3 part of it failed, 4 something is missing, 130 interrupted, 143 the same by
+    SIGTERM.
+    """
+    _with_streams()
     given = list(sys.argv[1:] if tokens is None else tokens)
     typed.set(tuple(given))
+    with _terminated_as_interrupted() as terminated:
+        try:
+            code = _run(given)
+            # Here, where a failure can still be told.
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            errors.print("lanterna: interrupted; nothing half-written was left", markup=False)
+            code = 130
+        except OSError as error:
+            errors.print(f"lanterna: {_told(error)}", markup=False)
+            # A name that no file can have is the user's slip; the rest is the machine's.
+            code = 2 if error.errno == errno.ENAMETOOLONG else 1
+    sys.exit(128 + terminated[0] if terminated and code == 130 else code)
+
+
+def _run(given: Sequence[str]) -> int:
+    """Run one command; gives its exit code."""
     try:
         if given and not given[0].startswith("-"):
             if given[0] not in COMMANDS:
@@ -103,19 +171,17 @@ def main(tokens: Sequence[str] | None = None) -> None:
         code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except LanternaError as error:
         errors.print(f"lanterna: {error}", markup=False)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except cyclopts.CycloptsError as error:
         verb = " ".join(["lanterna", *given[:1]])
         said = _surplus(error, verb) if isinstance(error, cyclopts.UnusedCliTokensError) else " ".join(str(error).split())
-        told = f"{said} `{verb} --help` tells more"
-        errors.print(f"lanterna: {told}", markup=False)
-        sys.exit(2)
-    except OSError as error:
-        # A full disk, a folder that vanished: what nobody nearer could foresee.
-        where = f" ({error.filename})" if error.filename else ""
-        errors.print(f"lanterna: {error.strerror or error}{where}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("lanterna: interrupted; nothing half-written was left", markup=False)
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+        errors.print(f"lanterna: {said} `{verb} --help` tells more", markup=False)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        # torch's allocator raises RuntimeErrors of several kinds.
+        if not isinstance(error, MemoryError) and "allocate" not in str(error) and "out of memory" not in str(error):
+            raise
+        errors.print("lanterna: memory ran out; ask for a smaller --size, or for fewer at a time", markup=False)
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,5 +1,6 @@
 """Flags that several commands share, and how a failure becomes one line and an exit code."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from lanterna.errors import InputError
-from lanterna.files import read_regular
+from lanterna.files import expanded, read_regular
 from lanterna.recipe import Recipe
 from lanterna.wording import shortened
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
 __all__ = ["Arch", "Common", "FromFile", "field_help", "load_network", "make_recipe", "readable"]
+
+# More for each core than this only wait for each other.
+_MOST_THREADS = 16
 
 Arch = Annotated[str | None, Parameter(help="the architecture of file:PATH, such as torchvision:resnet18")]
 
@@ -41,6 +45,9 @@ class Common:
         if self.threads is not None:
             if self.threads < 1:
                 raise InputError(f"--threads {self.threads} is too few; give 1 or more")
+            most = _MOST_THREADS * (os.cpu_count() or 1)
+            if self.threads > most:
+                raise InputError(f"--threads {self.threads} is too many; at most {most} on this machine")
             torch.set_num_threads(self.threads)
 
     def apply_on_cpu(self, command: str) -> None:
@@ -112,7 +119,7 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
         return made
     from lanterna.outside import admit, refuse
 
-    admitted = admit(made, folders=[Path(), file.expanduser().absolute().parent], only=set(base) - set(given))
+    admitted = admit(made, folders=[Path(), expanded(file).absolute().parent], only=set(base) - set(given))
     refuse(admitted.refused, str(file), "If you trust it, add --trust; or give your own as flags")
     assert isinstance(admitted.recipe, recipe)
     return admitted.recipe
@@ -120,10 +127,10 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(file.expanduser(), _MOST_BYTES).decode("utf-8"))
+        return tomllib.loads(read_regular(expanded(file), _MOST_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"there is no recipe {file}; give a TOML file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not a recipe in TOML: {error}") from error
 
 

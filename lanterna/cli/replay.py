@@ -15,6 +15,7 @@ from lanterna.cli import autoencode, dream, fool, invert, manifold, patterns, st
 from lanterna.cli.console import errors
 from lanterna.cli.options import Arch, Common, load_network, readable
 from lanterna.errors import InputError, UnknownNameError, UntrustedError
+from lanterna.files import expanded
 from lanterna.networks.network import Network
 from lanterna.outside import Vouched, admit, network_refusal, refuse
 from lanterna.provenance import Record, changes
@@ -90,7 +91,7 @@ def replay(
         raise InputError(f"--out {out} is the picture itself; give another name")
     record, technique, recipe = _read(picture, raw)
     vouched = Vouched(everything=trust, pictures=tuple(own or ()), data=data)
-    folders = [Path(), picture.expanduser().absolute().parent]
+    folders = [Path(), expanded(picture).absolute().parent]
     admitted = admit(recipe, folders=folders, hashes=record.inputs, vouched=vouched)
     refused, lines = list(admitted.refused), list(admitted.lines)
     if technique.network:

@@ -1,6 +1,5 @@
 """`stylize` and `texture`: paint a picture in the style of others, or more of their texture."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,13 +7,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lanterna import pictures
-from lanterna.cli.console import results, watching
+from lanterna.cli.checkpoint import Checkpoint
+from lanterna.cli.console import Stopper, errors, results, watching
 from lanterna.cli.film import KINDS, Film
 from lanterna.cli.options import Arch, Common, FromFile, field_help, load_network, make_recipe
 from lanterna.cli.outcome import tell
 from lanterna.cli.stylize_clip import check_clip_out, make_clip, wants_clip
 from lanterna.errors import InputError
 from lanterna.events import Event, Preview
+from lanterna.files import claimed
 from lanterna.moments import StatisticName
 from lanterna.networks.adapt import Pooling
 from lanterna.networks.network import Network
@@ -23,7 +24,7 @@ from lanterna.pictures.film import check_film
 from lanterna.provenance import describe
 from lanterna.techniques.paint import Sketch
 from lanterna.techniques.sketches import key_of, load_sketch, save_sketch
-from lanterna.techniques.style_network import STYLE_NETWORK
+from lanterna.techniques.style_layers import CHAIN, USUAL, advice, usual_network
 from lanterna.techniques.style_recipe import (
     Border,
     Colour,
@@ -35,7 +36,7 @@ from lanterna.techniques.style_recipe import (
     StylizeRecipe,
     TextureRecipe,
 )
-from lanterna.techniques.stylize import Stylized, run
+from lanterna.techniques.stylize import Stylized, check_masks, run
 
 __all__ = ["again", "stylize", "texture"]
 
@@ -44,11 +45,12 @@ _KEEP_EVERY = 10
 
 Numbers = Annotated[str | None, Parameter(help=field_help(StyleRecipe, "style_blend_weights") + ", with commas")]
 Names = Annotated[str | None, Parameter(help=field_help(StyleRecipe, "style_layers") + ", with commas")]
-Checkpoint = Annotated[
-    Path | None, Parameter(help="a file to keep the run's state in; where it is there already, the run goes on from it")
+CheckpointPath = Annotated[
+    Path | None,
+    Parameter(help="a file to keep the run's state in, to go on from; by default one beside the result, after a minute"),
 ]
 FilmPath = Annotated[Path | None, Parameter(name="--film", help="also a film of the steps, .webp or .gif")]
-NetworkName = Annotated[str, Parameter(help="the network whose features are matched")]
+NetworkName = Annotated[str | None, Parameter(help=f"the network whose features are matched [{USUAL}; with gatys {CHAIN}]")]
 
 
 def _help(field: str) -> str:
@@ -92,13 +94,13 @@ def stylize(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = STYLE_NETWORK,
+    network: NetworkName = None,
     temporal_weight: Annotated[float | None, Parameter(help="clips: " + _help("temporal_weight"))] = None,
     warm_start: Annotated[bool | None, Parameter(help="clips: " + _help("warm_start"))] = None,
     frames: Annotated[int | None, Parameter(help="clips: " + _help("frames"))] = None,
     fps: Annotated[float | None, Parameter(help="clips: frames a second of the film; by default the clip's own")] = None,
     keep_frames: Annotated[bool, Parameter(negative=(), help="clips: keep the film's frames in NAME.frames")] = False,
-    checkpoint: Checkpoint = None,
+    checkpoint: CheckpointPath = None,
     film: FilmPath = None,
     out: Annotated[
         Path | None,
@@ -137,7 +139,7 @@ def stylize(
     target = check_clip_out(out or Path("stylize.mp4"), keep_frames=keep_frames)
     # Looked through before the network is loaded, which takes longer than to say what is wrong.
     clip = open_clip(chosen.content, most=chosen.frames)
-    net = load_network(network, common, arch)
+    net = load_network(network or usual_network(chosen), common, arch)
     return make_clip(chosen, net, common, target, {"arch": arch}, clip, fps=fps, keep_frames=keep_frames)
 
 
@@ -159,8 +161,8 @@ def texture(
     lr: Annotated[float | None, Parameter(help=_help("lr"))] = None,
     tile: Annotated[int | None, Parameter(help=_help("tile"))] = None,
     seed: Annotated[int | None, Parameter(help=_help("seed"))] = None,
-    network: NetworkName = STYLE_NETWORK,
-    checkpoint: Checkpoint = None,
+    network: Annotated[str, Parameter(help="the network whose features are matched")] = CHAIN,
+    checkpoint: CheckpointPath = None,
     film: FilmPath = None,
     out: Annotated[Path, Parameter(help="the PNG to write")] = Path("texture.png"),
     file: FromFile | None = None,
@@ -184,7 +186,7 @@ def _command(
     kind: type[StyleRecipe],
     fields: dict[str, Any],
     file: FromFile | None,
-    network: str,
+    network: str | None,
     arch: str | None,
     common: Common,
     out: Path,
@@ -195,7 +197,9 @@ def _command(
     pictures.check_writable(out)
     if film is not None:
         check_film(film, KINDS)
-    net = load_network(network, common, arch)
+    if isinstance(chosen, StylizeRecipe):
+        check_masks(chosen)
+    net = load_network(network or usual_network(chosen), common, arch)
     return _make(chosen, net, common, out, {"arch": arch}, film, checkpoint)
 
 
@@ -209,35 +213,38 @@ def _make(
     checkpoint: Path | None = None,
 ) -> int:
     record = describe(recipe, net, options)
-    result, frames = _run(recipe, net, common, record, checkpoint, filmed=film is not None)
-    if result.stopped:
-        record["stopped_after"] = list(result.steps)
-    files = [pictures.save(result.picture, out, recipe=record)]
-    # The picture is safe: now the checkpoint may go, and the film may fail.
-    if checkpoint is not None and not result.stopped:
-        checkpoint.unlink(missing_ok=True)
+    stopper, key = Stopper(), key_of(record)
+    state: Checkpoint[Sketch] = Checkpoint(
+        checkpoint,
+        out,
+        read=lambda path: load_sketch(path, key),
+        write=lambda sketch, path: save_sketch(sketch, path, key),
+        stopping=lambda: stopper.asked,
+    )
+    with claimed(state.path):
+        result, frames = _run(recipe, net, common, state, stopper, filmed=film is not None)
+        if result.stopped:
+            record["stopped_after"] = list(result.steps)
+        files = [pictures.save(result.picture, out, recipe=record)]
+        # The picture is safe: now the checkpoint may go, and the film may fail.
+        if not result.stopped:
+            state.remove()
     if film is not None:
         files.append(frames.save(film))
-    report = partial(_report, result, files)
+    if result.stopped and not common.quiet:
+        told = state.unfinished(f"stopped at size {len(result.steps)} of {len(result.sizes)}")
+        errors.print(f"{out}: {told}", markup=False)
+    report = partial(_report, result, files, None if common.quiet else advice(recipe, net))
     return tell(record, _told(result), files, report, as_json=common.json, stopped=result.stopped)
 
 
 def _run(
-    recipe: StyleRecipe, net: Network, common: Common, record: dict[str, Any], checkpoint: Path | None, *, filmed: bool
+    recipe: StyleRecipe, net: Network, common: Common, state: Checkpoint[Sketch], stopper: Stopper, *, filmed: bool
 ) -> tuple[Stylized, Film]:
-    key = key_of(record)
-    resume = load_sketch(checkpoint, key) if checkpoint is not None else None
-    keep: Callable[[Sketch], None] | None = None
-    if checkpoint is not None:
-        if not checkpoint.absolute().parent.is_dir():
-            raise InputError(f"--checkpoint {checkpoint}: there is no folder {checkpoint.absolute().parent}")
-
-        def keep(sketch: Sketch) -> None:
-            save_sketch(sketch, checkpoint, key)
-
+    resume = state.resume(quiet=common.quiet)
     frames = Film()
     name: Literal["stylize", "texture"] = "stylize" if isinstance(recipe, StylizeRecipe) else "texture"
-    with watching(name, quiet=common.quiet, share=True) as listen:
+    with watching(name, quiet=common.quiet, share=True, stopper=stopper) as listen:
 
         def listen_and_film(event: Event) -> Literal["stop"] | None:
             if isinstance(event, Preview) and filmed:
@@ -246,16 +253,20 @@ def _run(
 
         every = _KEEP_EVERY if filmed else 0
         assert isinstance(recipe, StylizeRecipe | TextureRecipe)
-        result = run(recipe, net, listen_and_film, keep=keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every)
+        result = run(
+            recipe, net, listen_and_film, keep=state.keep, keep_every=_KEEP_EVERY, resume=resume, preview_every=every
+        )
     frames.add(result.picture)
     return result, frames
 
 
-def _report(result: Stylized, files: list[Path]) -> None:
+def _report(result: Stylized, files: list[Path], more: str | None) -> None:
     for name, loss in result.losses.items():
         results.print(f"{name}: loss {loss:.4g} (start {result.start_losses[name]:.4g})", markup=False)
     for path in files:
         results.print(str(path), markup=False)
+    if more is not None:
+        errors.print(more, markup=False)
 
 
 def _told(result: Stylized) -> dict[str, Any]:

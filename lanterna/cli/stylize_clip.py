@@ -5,15 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lanterna.cli.console import results, watching
+from lanterna.cli.console import errors, results, watching
 from lanterna.cli.options import Common
 from lanterna.cli.outcome import tell
 from lanterna.errors import InputError, PictureError
+from lanterna.files import expanded
 from lanterna.networks.network import Network
 from lanterna.pictures.clip import ANIMATIONS, CLIPS, Clip, is_clip
 from lanterna.pictures.film import ANIMATED, FILMS, check_film, save_film
 from lanterna.provenance import describe
 from lanterna.techniques.frames import frames_folder, remove_frames
+from lanterna.techniques.style_layers import advice
 from lanterna.techniques.stylize_clip import StylizeClipRecipe, StylizedClip, run
 
 __all__ = ["check_clip_out", "make_clip", "wants_clip"]
@@ -44,7 +46,7 @@ def check_clip_out(out: Path, *, keep_frames: bool) -> Path:
         return check_film(out, ANIMATED)
     if keep_frames:
         raise InputError(f"--keep-frames goes with a film; the folder {out} keeps them anyway")
-    target = out.expanduser()
+    target = expanded(out)
     if target.is_file() or not target.absolute().parent.is_dir():
         raise PictureError(f"can't keep the frames in {str(out)!r}: it is a file, or in a folder that does not exist")
     return target
@@ -73,11 +75,11 @@ def make_clip(
         save_film(made.frames, out, fps=fps or made.fps or _FPS)
         if not keep_frames:
             remove_frames(folder)
-    report = partial(_report, made, out, folder)
+    report = partial(_report, made, out, folder, None if common.quiet or made.stopped else advice(recipe, net))
     return tell(record, _numbers(made), files, report, as_json=common.json, stopped=made.stopped)
 
 
-def _report(made: StylizedClip, out: Path, folder: Path) -> None:
+def _report(made: StylizedClip, out: Path, folder: Path, more: str | None) -> None:
     if made.stopped:
         results.print(f"frames in {folder}: {len(made.frames)}; the same command goes on", markup=False)
         return
@@ -90,6 +92,8 @@ def _report(made: StylizedClip, out: Path, folder: Path) -> None:
     )
     results.print(f"flicker: {flicker:.4f} (of the clip itself {own:.4f}, over {trusted:.0%} of the pixels)", markup=False)
     results.print(str(out), markup=False)
+    if more is not None:
+        errors.print(more, markup=False)
 
 
 def _mean(values: Sequence[float]) -> float:

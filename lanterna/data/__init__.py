@@ -7,8 +7,8 @@
 """
 
 from lanterna.data.crops import Crops
-from lanterna.data.dataset import Dataset, PictureArray
+from lanterna.data.dataset import Dataset, PictureArray, require_readable
 from lanterna.data.files import PictureFiles
 from lanterna.data.sources import load
 
-__all__ = ["Crops", "Dataset", "PictureArray", "PictureFiles", "load"]
+__all__ = ["Crops", "Dataset", "PictureArray", "PictureFiles", "load", "require_readable"]

@@ -7,10 +7,29 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lanterna.errors import InputError
+from lanterna.errors import InputError, PictureError
 from lanterna.wording import counted
 
-__all__ = ["Dataset", "PictureArray"]
+__all__ = ["Dataset", "PictureArray", "require_readable"]
+
+
+# Pictures that can't be read, each told with its reason.
+_REASONS = 8
+
+
+def require_readable(dataset: "Dataset") -> None:
+    """Raise InputError, with a line for each picture, where none of them can be read."""
+    reasons: list[str] = []
+    for index in range(len(dataset)):
+        try:
+            dataset.read(index, at_least=1)
+        except PictureError as error:
+            reasons.append(str(error))
+            continue
+        return
+    more = [f"and {len(reasons) - _REASONS:,} more"] if len(reasons) > _REASONS else []
+    lines = "\n".join([*reasons[:_REASONS], *more])
+    raise InputError(f"no picture of {dataset.name} can be read ({counted(len(reasons), 'picture')}):\n{lines}")
 
 
 class Dataset:

@@ -1,8 +1,9 @@
 """Pictures in files: a folder, with folders in it as classes, a zip file, or the samples."""
 
 import hashlib
+import lzma
 import os
-import threading
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lanterna.data.archives import Archive
 from lanterna.data.dataset import Dataset
 from lanterna.errors import InputError, PictureError
-from lanterna.pictures.decode import opened, to_floats
+from lanterna.files import expanded, read_regular
+from lanterna.pictures.decode import MOST_BYTES, opened, to_floats
 from lanterna.pictures.samples import samples
 from lanterna.wording import counted
 
@@ -28,7 +31,7 @@ SUFFIXES = (
 
 
 # How reading from a folder or a zip file fails; what is damaged inside an archive, or locked, fails in ways of its own.
-_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error)
+_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class _Store(Protocol):
@@ -42,25 +45,7 @@ class _Files:
         self._paths = paths
 
     def read(self, name: str) -> bytes:
-        return self._paths[name].read_bytes()
-
-
-class _Zip:
-    """Bytes by id, out of a zip file, which stays open; several threads may ask."""
-
-    def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path)
-        self._lock = threading.Lock()
-
-    def names(self) -> list[str]:
-        return [entry.filename for entry in self._archive.infolist() if not entry.is_dir()]
-
-    def folders(self) -> list[str]:
-        return [entry.filename.rstrip("/") for entry in self._archive.infolist() if entry.is_dir()]
-
-    def read(self, name: str) -> bytes:
-        with self._lock:
-            return self._archive.read(name)
+        return read_regular(self._paths[name], MOST_BYTES)
 
 
 class PictureFiles(Dataset):
@@ -101,8 +86,8 @@ class PictureFiles(Dataset):
         with opened(content, sample) as image:
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, (at_least, at_least))
-            floats = to_floats(image, sample)
-        return torch.from_numpy(floats.transpose(2, 0, 1).copy())[None]
+            floats = to_floats(image, sample, reduced=True)
+        return torch.from_numpy(floats)[None]
 
 
 def sample_pictures() -> PictureFiles:
@@ -117,12 +102,12 @@ def folder(given: str) -> PictureFiles:
     Ids are the paths inside it, with `/`. Hidden files and files that are no pictures by their suffix are left out. Raises
     InputError where there is no such folder, or nothing in it.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     name = f"folder:{given}"
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         try:
-            archive = _Zip(path)
-        except (zipfile.BadZipFile, OSError) as error:
+            archive = Archive(path)
+        except (*_UNREADABLE, struct.error) as error:
             raise InputError(f"{given!r} is neither a folder nor a zip file: {error}") from error
         return _classed(name, archive, archive.names(), archive.folders())
     if not path.is_dir():

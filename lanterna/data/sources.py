@@ -18,6 +18,7 @@ from lanterna.data.dataset import Dataset, PictureArray
 from lanterna.data.files import folder, sample_pictures
 from lanterna.data.idx import read_idx
 from lanterna.errors import InputError, MissingError, UnknownNameError
+from lanterna.files import expanded
 from lanterna.networks import wheels
 from lanterna.networks.builtin import MNIST_5K
 from lanterna.pictures.read import from_array
@@ -62,7 +63,7 @@ def load(spec: str, *, download: bool = True) -> Dataset:
         return _torchvision(spec, rest, download)
     known = ["samples", "mnist_5k", "fashion_mnist", "fashion_mnist@test", "folder:PATH", "torchvision:NAME"]
     # A bare path is the usual slip.
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if not mark and path.is_file() and path.suffix.lower() != ".zip":
         raise InputError(f"data {spec!r} is a single file; give its folder, or a zip file of pictures, as folder:PATH")
     if not mark and path.exists():

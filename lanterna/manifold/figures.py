@@ -18,6 +18,7 @@ from torch import Tensor
 from lanterna.manifold.plane import Plane
 from lanterna.manifold.sets import SIDE
 from lanterna.manifold.study import Study
+from lanterna.wording import figure_text
 
 __all__ = [
     "DENSE",
@@ -229,7 +230,7 @@ def planes(
                 inset = axes.inset_axes((x - size / 2, y - size / 2, size, size), transform=axes.transData)
                 _show(inset, picture, colour(one))
         seen = sorted(set(plane.frontier_class.unique().tolist()) | set(plane.density_class.unique().tolist()))
-        handles = [matplotlib.patches.Patch(color=colour(label), label=classes[label]) for label in seen]
+        handles = [matplotlib.patches.Patch(color=colour(label), label=figure_text(classes[label])) for label in seen]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 10), fontsize=8)
         figure.suptitle(heading, x=0.01, ha="left", fontsize=9)
         return _picture(figure)
@@ -305,7 +306,7 @@ def fooling(classes: Sequence[str], found: Mapping[str, tuple[Tensor, Tensor, Te
                 place = int(torch.nonzero(labels == column)[0])
                 axes = figure.add_subplot(grid[row, column])
                 _show(axes, pictures[place], tint)
-                axes.set_title(f"{shown[column][:9]}\n{float(confidence[place]):.1%}", loc="center", fontsize=8)
+                axes.set_title(f"{figure_text(shown[column][:9])}\n{float(confidence[place]):.1%}", loc="center", fontsize=8)
                 if column == 0:
                     axes.set_ylabel(f"{called}\n{words.mean} {float(confidence.mean()):.1%}", **_BESIDE)
         return _picture(figure)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from lanterna.errors import InputError, LanternaError, StoppedError
+from lanterna.errors import LanternaError, StoppedError
 from lanterna.events import Done, Listener, Started, Stepped
 from lanterna.files import replace_file
 from lanterna.networks.wheels import cache_dir
@@ -77,7 +78,7 @@ def cached(kind: str, about: Mapping[str, Any], build: Callable[[], M], train: C
 
     `about` is all that decides the weights (data by its fingerprint, sizes, steps, seed): its hash is the file's name. A
     file is written whole once training is finished, so one that was interrupted starts again; a damaged file is replaced,
-    one of another version has another name. Raises InputError where the cache can't be written.
+    one of another version has another name. A cache that can't be written costs the training each time, nothing else.
     """
     text = _said(kind, about)
     path = cache_file(kind, about)
@@ -87,13 +88,8 @@ def cached(kind: str, about: Mapping[str, Any], build: Callable[[], M], train: C
     train(model)
     model.eval().requires_grad_(False)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    try:
+    with suppress(OSError):
         replace_file(path, [to_bytes(state, {"lanterna": text})])
-    except OSError as error:
-        raise InputError(
-            f"the trained model can't be kept in {path.parent}: {error.strerror or error}; "
-            "set LANTERNA_CACHE to another folder"
-        ) from error
     return model, False
 
 

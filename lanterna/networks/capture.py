@@ -30,8 +30,9 @@ def first_tensor(output: Any) -> Tensor | None:
 
 def split_call(layer: str) -> tuple[str, int | None]:
     """'relu#2' is the second call of the module 'relu'; 'relu' alone, its last call (None)."""
-    name, mark, call = layer.partition("#")
-    return name, int(call) if mark else None
+    name, _, call = layer.rpartition("#")
+    # A module may have # in its own name.
+    return (name, int(call)) if name and call.isdecimal() else (layer, None)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Weights in files: read safely, matched to a module with errors that name what does not fit, and their checksum."""
 
 import hashlib
+import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise NetworkError(f"there is no file {path}; file: takes a .pt, .pth or .safetensors file with a state dict")
+    _check_archive(path)
     try:
         content: Any
         if path.suffix == ".safetensors":
@@ -68,6 +71,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensors[name] for name in tensors}
     return tensors
+
+
+def _check_archive(path: Path) -> None:
+    """Raise NetworkError where a file of weights would unpack to more than it is: torch.save compresses nothing."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, struct.error, NotImplementedError):
+        # Damaged: torch says how.
+        return
+    if unpacked > path.stat().st_size:
+        raise NetworkError(f"{path} can't be read as weights: it unpacks to {unpacked:,} bytes, and torch.save packs nothing")
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:

@@ -6,7 +6,6 @@ Weights are downloaded the first time such a network is named, into the library'
 import hashlib
 import inspect
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,29 @@ import timm
 import torch
 from huggingface_hub.utils.tqdm import tqdm
 from timm.data import ImageNetInfo, infer_imagenet_subset
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from lanterna.errors import MissingError, NetworkError, UnknownNameError
 from lanterna.networks.builtin import imagenet_labels
-from lanterna.networks.checkpoints import fill, quiet_build, read_state, state_digest
+from lanterna.networks.checkpoints import quiet_build, read_state, state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
 
 __all__ = [
-    "from_file",
+    "build_timm",
+    "build_torchvision",
+    "check_torchvision",
+    "default_weights",
     "from_hugging_face",
     "from_timm",
     "from_torchvision",
     "is_here",
     "timm_names",
+    "timm_preprocessing",
     "torchvision_names",
+    "torchvision_preprocessing",
+    "wrap",
 ]
 
 _UNTRAINED = ("none", "random")
@@ -68,7 +73,7 @@ def is_here(library: str, name: str) -> bool:
     if library == "torchvision":
         if name not in torchvision_names():
             return True
-        weights = models.get_model_weights(name).__members__.get(tag) if tag else _default_weights(name)
+        weights = models.get_model_weights(name).__members__.get(tag) if tag else default_weights(name)
         return weights is None or _torchvision_path(weights).is_file()
     config = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
     if config is None:
@@ -84,15 +89,15 @@ def is_here(library: str, name: str) -> bool:
 def from_torchvision(name: str, spec: str) -> Network:
     """`NAME`, `NAME@WEIGHTS`, or `NAME@none` untrained. Raises UnknownNameError, MissingError, NetworkError."""
     name, _, tag = name.partition("@")
-    _check_torchvision(name)
+    check_torchvision(name)
     if tag in _UNTRAINED:
-        module = _build_torchvision(name)
-        return _wrap(module, name, _torchvision_preprocessing(_default_weights(name)), (), spec)
+        module = build_torchvision(name)
+        return wrap(module, name, torchvision_preprocessing(default_weights(name)), (), spec)
     members = models.get_model_weights(name).__members__
     if tag and tag not in members:
         hint = f"torchvision has {', '.join(members) or 'none'}, and `@none` is untrained"
         raise UnknownNameError("weights", tag, members, where=f"torchvision's {name}", hint=hint)
-    weights = members[tag] if tag else _default_weights(name)
+    weights = members[tag] if tag else default_weights(name)
     if weights is None:
         raise NetworkError(f"torchvision has no weights for {name}; `torchvision:{name}@none` is the untrained network")
     # torchvision unpickles without a guard and trusts a file that is there, so the file is checked before it may.
@@ -100,20 +105,23 @@ def from_torchvision(name: str, spec: str) -> Network:
     with quiet_build():
         module = models.get_model(name, weights=weights, progress=False)
     labels = weights.meta.get("categories", ())
-    return _wrap(module, name, _torchvision_preprocessing(weights), labels, spec)
+    return wrap(module, name, torchvision_preprocessing(weights), labels, spec)
 
 
-def _check_torchvision(name: str) -> None:
+def check_torchvision(name: str) -> None:
+    """Raise UnknownNameError where torchvision has no such network."""
     if name not in torchvision_names():
         hint = "torchvision's documentation lists all"
         raise UnknownNameError("network", name, torchvision_names(), where="torchvision", hint=hint)
 
 
-def _default_weights(name: str) -> Any:
+def default_weights(name: str) -> Any:
+    """The weights that torchvision recommends for a network, or None."""
     return getattr(models.get_model_weights(name), "DEFAULT", None)
 
 
-def _build_torchvision(name: str, **options: Any) -> nn.Module:
+def build_torchvision(name: str, **options: Any) -> nn.Module:
+    """A network of torchvision without weights, the same each time."""
     if name in ("googlenet", "inception_v3"):
         # Without a choice they warn that the default will change.
         options["init_weights"] = True
@@ -155,7 +163,8 @@ def _torchvision_file(weights: Any, spec: str) -> Path:
     return path
 
 
-def _torchvision_preprocessing(weights: Any) -> Preprocessing:
+def torchvision_preprocessing(weights: Any) -> Preprocessing:
+    """The preprocessing that came with weights of torchvision; ImageNet's usual one where there are none."""
     if weights is None:
         return Preprocessing(mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
     preset = weights.transforms()
@@ -196,8 +205,8 @@ def from_timm(name: str, spec: str) -> Network:
         raise UnknownNameError("network", name, known, where="timm", hint=f"`timm:{architecture}` takes the default weights")
     if not tag and not known:
         raise NetworkError(f"timm has no weights for {architecture}; `timm:{architecture}@none` is the untrained network")
-    module = _build_timm(name, spec, pretrained=not tag, **({} if tag else _timm_file(name, spec)))
-    return _wrap(module, name, _timm_preprocessing(module), () if tag else _timm_labels(module, known=True), spec)
+    module = build_timm(name, spec, pretrained=not tag, **({} if tag else _timm_file(name, spec)))
+    return wrap(module, name, timm_preprocessing(module), () if tag else _timm_labels(module, known=True), spec)
 
 
 def from_hugging_face(name: str, spec: str) -> Network:
@@ -206,9 +215,9 @@ def from_hugging_face(name: str, spec: str) -> Network:
     if not _REPOSITORY.fullmatch(name):
         raise NetworkError(f"{spec!r} is not a repository of the Hugging Face hub; give it as hf-hub:ORG/NAME")
     folder = _snapshot(name, spec, "config.json")
-    module = _build_timm(f"local-dir:{folder}", spec, pretrained=True)
+    module = build_timm(f"local-dir:{folder}", spec, pretrained=True)
     labels = _timm_labels(module, known=organisation == "timm")
-    return _wrap(module, name, _timm_preprocessing(module), labels, spec)
+    return wrap(module, name, timm_preprocessing(module), labels, spec)
 
 
 def _timm_file(name: str, spec: str) -> dict[str, Any]:
@@ -287,7 +296,8 @@ class _NoBar(tqdm):  # type: ignore[misc, unused-ignore]
         super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call, unused-ignore]
 
 
-def _build_timm(name: str, spec: str, **options: Any) -> nn.Module:
+def build_timm(name: str, spec: str, **options: Any) -> nn.Module:
+    """A network of timm. Raises MissingError for a failed download, NetworkError for the rest."""
     try:
         with quiet_build():
             module: nn.Module = timm.create_model(name, **options)
@@ -298,7 +308,8 @@ def _build_timm(name: str, spec: str, **options: Any) -> nn.Module:
     return module
 
 
-def _timm_preprocessing(module: nn.Module) -> Preprocessing:
+def timm_preprocessing(module: nn.Module) -> Preprocessing:
+    """The preprocessing that timm keeps with its module."""
     config: dict[str, Any] = dict(getattr(module, "pretrained_cfg", None) or {})
     channels, height, width = config.get("input_size") or (3, 224, 224)
     return Preprocessing(
@@ -323,76 +334,11 @@ def _timm_labels(module: nn.Module, *, known: bool) -> tuple[str, ...]:
     return tuple(ImageNetInfo(subset).label_descriptions()) if subset else ()
 
 
-# -- the user's own weights --------------------------------------------------------------------------------------------
-
-
-def from_file(path: Path, architecture: str, spec: str) -> Network:
-    """A state dict in `path` for `architecture`: `torchvision:NAME`, `timm:NAME`, or a NAME that only one of them has."""
-    library, name = _architecture(architecture)
-    state = read_state(path)
-    if library == "torchvision":
-        module = _build_torchvision(name)
-        classes = _classes(module, state, "")
-        if classes:
-            module = _build_torchvision(name, num_classes=classes)
-        preprocessing = _torchvision_preprocessing(_default_weights(name))
-    else:
-        module = _build_timm(name, spec, pretrained=False)
-        config: dict[str, Any] = dict(getattr(module, "pretrained_cfg", None) or {})
-        head = config.get("classifier")
-        classes = _classes(module, state, head if isinstance(head, str) else "")
-        preprocessing = _timm_preprocessing(module)
-        if classes:
-            module = _build_timm(name, spec, pretrained=False, num_classes=classes)
-    fill(module, state, what=architecture)
-    labels = () if classes or _outputs(module) != len(imagenet_labels()) else imagenet_labels()
-    return _wrap(module, path.stem, preprocessing, labels, spec)
-
-
-def _architecture(given: str) -> tuple[str, str]:
-    library, mark, name = given.partition(":")
-    if mark and library == "torchvision":
-        _check_torchvision(name)
-        return library, name
-    if mark and library != "timm":
-        raise UnknownNameError(
-            "library", library, ["torchvision", "timm"], hint="an architecture is torchvision:NAME or timm:NAME"
-        )
-    name = name if mark else given
-    in_timm, in_torchvision = bool(timm.is_model(name.partition(".")[0])), name in torchvision_names()
-    if mark and not in_timm:
-        raise UnknownNameError("network", name, timm_names(), where="timm")
-    if mark or (in_timm and not in_torchvision):
-        return "timm", name
-    if in_timm:
-        raise NetworkError(f"torchvision and timm both have a {name}; say which: torchvision:{name} or timm:{name}")
-    if in_torchvision:
-        return "torchvision", name
-    raise UnknownNameError("architecture", name, {*timm_names(), *torchvision_names()}, where="timm or torchvision")
-
-
-def _head(module: nn.Module, head: str) -> str:
-    # Libraries define the classifier last, also where auxiliary ones come before it.
-    named = f"{head}.weight"
-    weights = [name for name, tensor in module.state_dict().items() if tensor.ndim >= 2]
-    return named if named in weights else weights[-1]
-
-
-def _classes(module: nn.Module, state: Mapping[str, Tensor], head: str) -> int:
-    """The number of classes in the file where it differs from the module's, else 0."""
-    name = _head(module, head)
-    found = state[name].shape[0] if name in state and state[name].ndim else 0
-    return 0 if found == module.state_dict()[name].shape[0] else int(found)
-
-
-def _outputs(module: nn.Module) -> int:
-    return int(module.state_dict()[_head(module, "")].shape[0])
-
-
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
-def _wrap(module: nn.Module, name: str, preprocessing: Preprocessing, labels: Any, spec: str) -> Network:
+def wrap(module: nn.Module, name: str, preprocessing: Preprocessing, labels: Any, spec: str) -> Network:
+    """The network of a module, with the checksum of its weights."""
     return Network.wrap(
         module,
         name=name,

@@ -11,6 +11,20 @@ from lanterna.pictures.colour import luminance
 __all__ = ["Preprocessing"]
 
 
+# Longer beside its width than this, a picture loses its ends before it is resized: they would be cropped off anyway, and a
+# line of 5,000 pixels would first become 224 pixels high and a million wide. No usual picture is.
+_ELONGATED = 8
+
+
+def _without_far_ends(pictures: Tensor, aspect: float) -> Tensor:
+    """The middle of pictures (B, C, H, W) that are much longer, or wider, than `aspect` (height through width) is."""
+    height, width = pictures.shape[2:]
+    rows = min(height, max(1, round(width * aspect * _ELONGATED)))
+    columns = min(width, max(1, round(height / aspect * _ELONGATED)))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return pictures[:, :, top : top + rows, left : left + columns]
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How public pictures (sRGB in [0, 1]) become a network's input: (x * scale - mean) / std.
@@ -47,6 +61,7 @@ class Preprocessing:
     def fit(self, pictures: Tensor) -> Tensor:
         """Resize and crop the middle, as for the network's own evaluation: (B, C, H, W) to (B, C, *size)."""
         height, width = self.size
+        pictures = _without_far_ends(pictures, height / width)
         factor = max(height / pictures.shape[2], width / pictures.shape[3]) / self.crop
         resized = (
             max(height, round(pictures.shape[2] * factor)),

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from lanterna.errors import InputError, LanternaError, NetworkError, UnknownNameError
+from lanterna.files import expanded
 from lanterna.networks.builtin import BUILTIN
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
@@ -66,7 +67,9 @@ def load(spec: str, *, arch: str | None = None) -> Network:
         return hubs.from_hugging_face(rest, spec)
     if arch is None:
         raise InputError(f"{spec!r} needs an architecture: arch='torchvision:resnet18' (or `--arch torchvision:resnet18`)")
-    return hubs.from_file(Path(rest).expanduser(), arch, spec)
+    from lanterna.networks.own_weights import from_file
+
+    return from_file(expanded(rest), arch, spec)
 
 
 def needs_download(spec: str) -> bool:

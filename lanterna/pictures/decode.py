@@ -5,8 +5,10 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageErr
 
 from lanterna.errors import PictureError
 
-__all__ = ["DECODER_ERRORS", "opened", "to_floats"]
+__all__ = ["DECODER_ERRORS", "MOST_BYTES", "MOST_KEPT", "MOST_PIXELS", "opened", "to_floats"]
 
 Floats = NDArray[np.float32]
 
@@ -40,13 +42,24 @@ DECODER_ERRORS = (
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, ImportError)
 
 _TIFF_PHOTOMETRIC = 262
+_EXIF_ORIENTATION = 0x0112
+
+
+# More may be a decompression bomb. With opacity each takes 9 bytes until it is halved, 0.6 GB in all; the largest sensors of
+# ordinary cameras have 61 million.
+MOST_PIXELS = 64_000_000
+# Pixels that are kept as floats. While they are read each takes 20 bytes, half a gigabyte in all.
+MOST_KEPT = 25 << 20
+# Of a file: a picture of 50 million pixels without compression, with opacity, has 200 million.
+MOST_BYTES = 256 << 20
 
 
 @contextmanager
-def opened(content: bytes, name: str) -> Iterator[Image.Image]:
-    """Opens the bytes of a picture; every failure, also of decoding inside the block, is a PictureError that names it."""
+def opened(content: bytes | BinaryIO, name: str) -> Iterator[Image.Image]:
+    """Opens a picture, its bytes or its file; every failure, also of decoding inside the block, is a PictureError."""
     if not content:
         raise PictureError(f"picture {name!r} is an empty file")
+    stream = io.BytesIO(content) if isinstance(content, bytes) else content
     Image.init()
     formats = [known for known in _FORMATS if known in Image.OPEN]
     # Local to the block: a damaged file is told by our own error, and Pillow only warns up to twice its limit.
@@ -54,32 +67,51 @@ def opened(content: bytes, name: str) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(io.BytesIO(content), formats=formats) as image:
+            with Image.open(stream, formats=formats) as image:
+                _check_pixels(image, name)
                 yield image
         except PictureError:
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise PictureError(_too_large(str(error), name)) from error
         except UnidentifiedImageError as error:
-            if content.startswith(_SIGNATURES):
+            stream.seek(0)
+            start = stream.read(4)
+            if not start:
+                raise PictureError(f"picture {name!r} is an empty file") from error
+            if start.startswith(_SIGNATURES):
                 raise PictureError(f"picture {name!r} is truncated or damaged: it ends within its header") from error
             raise PictureError(f"{name!r} is not a picture; {_READABLE}") from error
         except DECODER_ERRORS as error:
             raise PictureError(f"picture {name!r} is truncated or damaged: {error}") from error
 
 
+def _check_pixels(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise PictureError(_too_large(str(image.width * image.height), name))
+
+
 def _too_large(message: str, name: str) -> str:
     numbers = re.findall(r"\d+", message)
     given = f"{int(numbers[0]):,}" if numbers else "too many"
-    limit = f"{Image.MAX_IMAGE_PIXELS:,}" if Image.MAX_IMAGE_PIXELS else "fewer"
-    return f"picture {name!r} has {given} pixels, which may be a decompression bomb; at most {limit} are read"
+    return f"picture {name!r} has {given} pixels, which may be a decompression bomb; at most {MOST_PIXELS:,} are read"
 
 
-def to_floats(image: Image.Image, name: str = "") -> Floats:
-    """The first frame as people see it: float32 (H, W, 3), sRGB in [0, 1], upright and on white."""
+def to_floats(image: Image.Image, name: str = "", *, reduced: bool = False) -> Floats:
+    """The first frame as people see it: float32 (3, H, W), sRGB in [0, 1], upright and on white.
+
+    A picture of more than `MOST_KEPT` pixels comes at half its sides where it may be `reduced`; else it is a PictureError.
+    """
     # Asked before loading: Pillow drops some of it while it decodes or turns a picture.
     profile = image.info.get("icc_profile")
     inverted = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TIFF_PHOTOMETRIC) == 0
+    if image.width * image.height > MOST_KEPT:
+        if not reduced:
+            raise PictureError(
+                f"picture {name!r} has {image.width * image.height:,} pixels; at most {MOST_KEPT:,} are used at full size, "
+                "so ask for another size, or make it smaller first"
+            )
+        image = _halved(image)
     image.load()
     upright = _upright(image)
     if upright.mode.startswith(("I", "F")):
@@ -89,27 +121,48 @@ def to_floats(image: Image.Image, name: str = "") -> Floats:
     return _on_white(_to_srgb(base, profile), alpha)
 
 
+def _halved(image: Image.Image) -> Image.Image:
+    """The picture at half its sides, each pixel the mean of four, with what is known of its orientation."""
+    if image.mode.startswith("I;16"):
+        image = image.convert("I")
+    elif image.mode in ("P", "PA", "1"):
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    orientation = image.getexif().get(_EXIF_ORIENTATION)
+    small = image.reduce(2)
+    if orientation is not None:
+        small.getexif()[_EXIF_ORIENTATION] = orientation
+    return small
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except DECODER_ERRORS:
-        # A broken EXIF block says nothing about the pixels, which have been decoded by now.
-        return image
+    # A broken EXIF block says nothing about the pixels, which have been decoded by now.
+    with suppress(*DECODER_ERRORS):
+        # In place: a copy of a large picture would take as much memory again.
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _deep_grey(image: Image.Image, name: str) -> tuple[Floats, Floats | None]:
     """Grey of 16 and more bits; Pillow's own conversion to 8 bits would clip it to white."""
     values = np.asarray(image)
-    if image.mode == "F":
-        grey, allowed = values.astype(np.float32), "[0, 1]"
-    else:
-        # Pillow opens some 16-bit formats as 32-bit integers.
-        grey, allowed = (values.astype(np.float64) / 65535).astype(np.float32), "[0, 65535]"
+    allowed = "[0, 1]" if image.mode == "F" else "[0, 65535]"
+    # Pillow opens some 16-bit formats as 32-bit integers.
+    grey = _in_blocks(values, lambda block: block if image.mode == "F" else block.astype(np.float64) / 65535)
     # Written so that NaN fails too.
     if not (grey.min() >= 0 and grey.max() <= 1):
         raise PictureError(f"picture {name!r} has values from {values.min()} to {values.max()}; {allowed} can be read")
     transparent = image.info.get("transparency")
     return grey, (values != transparent).astype(np.float32) if isinstance(transparent, int) else None
+
+
+def _in_blocks(values: NDArray[np.generic], function: Callable[[Any], Any]) -> Floats:
+    """`function` of each value as float32, a block at a time: doubles of a whole picture would take twice its memory."""
+    made = np.empty(values.shape, np.float32)
+    given, flat = values.reshape(-1), made.reshape(-1)
+    for start in range(0, len(flat), 1 << 20):
+        block = slice(start, start + (1 << 20))
+        flat[block] = function(given[block])
+    return made
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Floats | None]:
@@ -133,36 +186,54 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Floats:
     if profile:
         # A profile for RGB is found in grey files too.
         image = _convert(image, profile) or (_convert(image.convert("RGB"), profile) if image.mode == "L" else None) or image
-    return _unit(image.convert("RGB"))
+    rgb = image if image.mode in ("RGB", "L") else image.convert("RGB")
+    planes = np.empty((3, rgb.height, rgb.width), np.float32)
+    for channel, plane in enumerate(planes):
+        np.divide(np.asarray(rgb if rgb.mode == "L" else rgb.getchannel(channel)), np.float32(255), out=plane)
+    return planes
 
 
 def _unit(image: Image.Image) -> Floats:
-    return (np.asarray(image) / np.float32(255)).astype(np.float32)
+    made = np.empty((image.height, image.width), np.float32)
+    np.divide(np.asarray(image), np.float32(255), out=made)
+    return made
 
 
 def _convert(image: Image.Image, profile: bytes) -> Image.Image | None:
+    in_place = image.mode == "RGB"
     try:
-        return ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            # A copy of a large picture would take as much memory again.
+            inPlace=in_place,
         )
     except _PROFILE_ERRORS:
         return None
+    return image if in_place else converted
 
 
 def _grey_to_srgb(grey: Floats, profile: bytes | None) -> Floats:
+    planes = np.empty((3, *grey.shape), np.float32)
     if not profile:
-        return np.repeat(grey[..., None], 3, axis=2)
+        planes[:] = grey
+        return planes
     # The profile machinery takes 8 bits only: its curve is read at 256 points and interpolated, so that no depth is lost.
-    curve = _to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)[0]
+    curve = _to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile)[:, 0]
     points = np.linspace(0, 1, 256)
-    return np.stack([np.interp(grey, points, curve[:, channel]) for channel in range(3)], axis=2).astype(np.float32)
+    for plane, values in zip(planes, curve, strict=True):
+        plane[:] = _in_blocks(grey, partial(np.interp, xp=points, fp=values))
+    return planes
 
 
 def _on_white(colours: Floats, alpha: Floats | None) -> Floats:
-    # Blended in sRGB values, as browsers and picture viewers do.
-    return colours if alpha is None else 1 - alpha[..., None] * (1 - colours)
+    # Blended in sRGB values, as browsers and picture viewers do: 1 - alpha (1 - colour), in place.
+    if alpha is not None:
+        np.subtract(1, colours, out=colours)
+        colours *= alpha
+        np.subtract(1, colours, out=colours)
+    return colours

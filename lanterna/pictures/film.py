@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from lanterna.errors import MissingError, PictureError
-from lanterna.files import temporary_name
+from lanterna.files import expanded, temporary_name
 
 __all__ = ["ANIMATED", "FILMS", "check_film", "save_film"]
 
@@ -24,7 +24,7 @@ def check_film(path: str | Path, allowed: Sequence[str] = FILMS) -> Path:
     Raises PictureError for a suffix that is not `allowed`, or a folder that can't be written, and MissingError where an MP4
     is asked for without PyAV.
     """
-    target = Path(path).expanduser()
+    target = expanded(path)
     if target.suffix.lower() not in allowed:
         raise PictureError(f"can't write the film {str(path)!r}: allowed are {', '.join(allowed)}")
     if target.is_dir() or not target.resolve().parent.is_dir():

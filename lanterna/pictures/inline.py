@@ -6,6 +6,7 @@ import html
 from torch import Tensor
 
 from lanterna.pictures.write import to_png_bytes
+from lanterna.wording import visible
 
 __all__ = ["to_html"]
 
@@ -13,4 +14,4 @@ __all__ = ["to_html"]
 def to_html(picture: Tensor, alt: str) -> str:
     """An `<img>` that holds `picture`, (1, 3, H, W) or (3, H, W) in [0, 1]; `alt` says in words what is on it."""
     data = base64.b64encode(to_png_bytes(picture)).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}">'
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(visible(alt))}">'

@@ -1,7 +1,11 @@
 """Reading pictures: a file, a sample's name or an array becomes a float32 tensor (1, 3, H, W), sRGB in [0, 1]."""
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +16,34 @@ from PIL import Image
 from torch import Tensor
 
 from lanterna.errors import PictureError
-from lanterna.pictures.decode import opened, to_floats
+from lanterna.files import expanded, open_regular
+from lanterna.pictures.decode import MOST_BYTES, MOST_KEPT, opened, to_floats
 from lanterna.pictures.samples import samples
-from lanterna.wording import nearest
+from lanterna.wording import nearest, shortened
 
-__all__ = ["as_picture", "digest", "fitted", "from_array", "load", "read_bytes", "samples_at", "to_pil"]
+__all__ = ["as_picture", "digest", "fitted", "from_array", "load", "picture_file", "read_bytes", "samples_at", "to_pil"]
 
 
-def load(path: str | Path, *, size: int | tuple[int, int] | None = None) -> Tensor:
+def load(path: str | Path, *, size: int | tuple[int, int] | None = None, reduced: bool = False) -> Tensor:
     """Reads a picture as people see it: upright, on white, in sRGB, the first frame of an animation.
 
     `path` is a file, or the name of a sample picture (`lanterna.pictures.samples()`) where no file has that name.
     `size` in pixels: a number is the longer side; (height, width) is exact, after a central crop to that aspect ratio.
     Resizing is bicubic and antialiased.
 
-    Gives float32 (1, 3, H, W), sRGB in [0, 1]. Raises PictureError for a file that is missing, empty, truncated, not a
-    picture, or has more pixels than Pillow's limit, and for a size that is not positive or beyond that limit.
+    Files of up to 64 million pixels are read, and up to 26 million are kept. A picture between the two is
+    halved before it is resized to `size`, or where it may be `reduced`, for what will be looked at in small anyway.
+
+    Gives float32 (1, 3, H, W), sRGB in [0, 1]. Raises PictureError for a file that is missing, empty, truncated, no regular
+    file, not a picture, or too large, and for a size that is not positive or beyond the limit.
 
     >>> load("chelsea", size=(224, 224)).shape
     torch.Size([1, 3, 224, 224])
     """
     _check_size(size)
-    content = read_bytes(path)
-    with opened(content, str(path)) as image:
-        floats = to_floats(image, str(path))
-    return _resize(_as_tensor(floats), size)
+    with picture_file(path) as file, opened(file, str(path)) as image:
+        floats = to_floats(image, str(path), reduced=reduced or size is not None)
+    return _resize(torch.from_numpy(floats)[None], size)
 
 
 def fitted(picture: Tensor, size: int | tuple[int, int] | None) -> Tensor:
@@ -59,7 +66,8 @@ def digest(path: str | Path) -> str:
 
     Finds files and sample names as `load` does, and raises PictureError where there is none.
     """
-    return hashlib.sha256(read_bytes(path)).hexdigest()
+    with picture_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def from_array(array: NDArray[np.generic] | Image.Image) -> Tensor:
@@ -69,7 +77,8 @@ def from_array(array: NDArray[np.generic] | Image.Image) -> Tensor:
     Gives float32 (1, 3, H, W). Raises PictureError for any other array.
     """
     if isinstance(array, Image.Image):
-        return _as_tensor(to_floats(array, "image"))
+        # A copy: it may be turned in place.
+        return torch.from_numpy(to_floats(array.copy(), "image"))[None]
     grey = array[..., None] if array.ndim == 2 else array
     if grey.ndim != 3 or grey.shape[2] not in (1, 3) or 0 in grey.shape:
         raise PictureError(f"an array of shape {array.shape} is not a picture; (H, W), (H, W, 1) and (H, W, 3) are")
@@ -110,8 +119,18 @@ def as_picture(picture: Tensor) -> Tensor:
 
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a picture's file, or of a sample by name; PictureError says why there are none."""
+    with picture_file(path) as file:
+        return file.read()
+
+
+@contextmanager
+def picture_file(path: str | Path) -> Iterator[BufferedReader]:
+    """A picture's file, or a sample's by name, open for reading; PictureError says why it can't be.
+
+    Only regular files are pictures: a pipe or a device may never end.
+    """
     try:
-        file = Path(path).expanduser()
+        file = expanded(path)
         # Bare names only: "./chelsea" means the file. A folder called chelsea is no picture.
         shipped = samples() if Path(path).name == str(path) else {}
         if str(path) in shipped and not file.is_file():
@@ -120,18 +139,23 @@ def read_bytes(path: str | Path) -> bytes:
             raise PictureError("the name of a picture is empty; give a file, or a sample such as coffee")
         if file.is_dir():
             raise PictureError(f"picture {str(path)!r} is a folder; give one file in it")
-        return file.read_bytes()
+        stream = open_regular(file)
     except FileNotFoundError as error:
         raise PictureError(_missing(str(path), file, list(shipped))) from error
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise PictureError(f"picture {str(path)!r} can't be read: {reason}") from error
+        raise PictureError(f"picture {shortened(str(path))} can't be read: {reason}") from error
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > MOST_BYTES:
+            raise PictureError(f"picture {str(path)!r} has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        yield stream
 
 
 def _missing(given: str, file: Path, shipped: list[str]) -> str:
-    message = f"picture {given!r} does not exist"
+    message = f"picture {shortened(given)} does not exist"
     if not file.parent.is_dir():
-        return f"{message}; there is no folder {str(file.parent)!r}"
+        return f"{message}; there is no folder {shortened(str(file.parent))}"
     try:
         names = [entry.name for entry in file.parent.iterdir() if entry.is_file()]
     except OSError:
@@ -155,11 +179,12 @@ def _check_size(size: int | tuple[int, int] | None) -> None:
     if size is None:
         return
     sides = (size, size) if isinstance(size, int) else size
-    limit = Image.MAX_IMAGE_PIXELS
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise PictureError(f"size {size} is not allowed; it is the longer side, or (height, width), in pixels from 1 on")
-    if limit is not None and sides[0] * sides[1] > limit:
-        raise PictureError(f"size {size} is {sides[0] * sides[1]:,} pixels; at most {limit:,} are allowed")
+    # Of the longer side alone: a picture of that size may be a line.
+    most = sides[0] if isinstance(size, int) else sides[0] * sides[1]
+    if most > MOST_KEPT:
+        raise PictureError(f"size {size} is {most:,} pixels or more; at most {MOST_KEPT:,} are allowed")
 
 
 def _resize(picture: Tensor, size: int | tuple[int, int] | None) -> Tensor:
@@ -175,6 +200,11 @@ def _resize(picture: Tensor, size: int | tuple[int, int] | None) -> Tensor:
         crop_width = min(width, max(1, round(height * size[1] / size[0])))
         top, left = (height - crop_height) // 2, (width - crop_width) // 2
         picture = picture[..., top : top + crop_height, left : left + crop_width]
+    if target[0] * target[1] > MOST_KEPT:
+        raise PictureError(
+            f"a picture of {height}x{width} would be {target[0]}x{target[1]} at size {size}, "
+            f"{target[0] * target[1]:,} pixels; at most {MOST_KEPT:,} are allowed"
+        )
     if picture.shape[-2:] != target:
         # Bicubic overshoots at edges, out of [0, 1].
         picture = F.interpolate(picture, size=target, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

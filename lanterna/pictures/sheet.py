@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lanterna.errors import InputError
 from lanterna.pictures.read import as_picture
+from lanterna.wording import visible
 
 __all__ = ["font_for", "sheet"]
 
@@ -48,6 +49,7 @@ def sheet(
     columns = _columns(len(cells), columns, len(row_titles))
     rows = math.ceil(len(cells) / columns) if cells else 0
     _check(len(cells), len(captions), rows, len(row_titles))
+    captions, row_titles = [visible(text) for text in captions], [visible(text) for text in row_titles]
 
     width = max(picture.shape[2] for picture in cells)
     width = max(width, _NARROWEST) if captions else width

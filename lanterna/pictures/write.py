@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from torch import Tensor
 
 from lanterna.errors import PictureError
-from lanterna.files import replace_file, try_folder
+from lanterna.files import expanded, replace_file, try_folder
 from lanterna.pictures.decode import opened
 from lanterna.pictures.read import read_bytes, to_pil
 
@@ -67,7 +67,7 @@ def check_writable(path: str | Path) -> Path:
     """
     target = Path(path)
     try:
-        target = target.expanduser()
+        target = expanded(target)
         if target.is_dir():
             raise PictureError(f"can't write the picture {str(path)!r}: it is a folder; give a file in it")
         if target.suffix.lower() not in _FORMATS:

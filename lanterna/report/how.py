@@ -36,7 +36,23 @@ def command(*words: str, **flags: Any) -> str:
                 parts.append(flag)
             elif one is not None and one is not False:
                 parts += [flag, str(one)]
-    return shlex.join(parts)
+    return " ".join(map(_quoted, parts))
+
+
+def _quoted(word: str) -> str:
+    """`word` for a shell; with characters that can't be seen as $'...', so that what is copied from a page names the file."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_spelled, word))}'"
+
+
+def _spelled(letter: str) -> str:
+    """One character between $' and '."""
+    if letter.isprintable():
+        return "\\" + letter if letter in "\\'" else letter
+    # The bytes of a file name that is not UTF-8 are halves of surrogate pairs; of other halves there is no file.
+    errors = "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", errors))
 
 
 def _given(recipe: Recipe) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def surroundings(context: Context) -> str:
         "package": _package(),
         "torch": torch.__version__,
         "network": [network.name, network.source, context.arch, network.weights_sha256 or state_digest(network.module)],
-        "architecture": hashlib.sha256(repr(network.module).encode()).hexdigest(),
+        "architecture": hashlib.sha256(repr(network.module).encode("utf-8", "surrogatepass")).hexdigest(),
         "preprocessing": repr(network.preprocessing),
         "labels": network.labels,
         "picture": pictures_io.digest(recipe.picture),

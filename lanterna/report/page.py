@@ -1,6 +1,7 @@
 """Pages: HTML from templates, pictures inside it, written whole or not at all."""
 
 import base64
+import hashlib
 import math
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from lanterna.errors import PictureError
 from lanterna.files import replace_file, try_folder
 from lanterna.report.figures import collect
 from lanterna.report.words import FILTERS, both
+from lanterna.wording import visible
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
 
@@ -36,7 +38,13 @@ def environment() -> jinja2.Environment:
     )
     made.globals |= {"picture": picture_data, "collect": collect, "both": both, "columns": _columns}
     made.filters |= FILTERS
+    made.filters["allowed"] = _allowed
     return made
+
+
+def _allowed(script: str) -> str:
+    """What a Content-Security-Policy calls a script of the page itself: with it, no other script runs."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _columns(count: int) -> int:
@@ -46,8 +54,8 @@ def _columns(count: int) -> int:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The template of that name in `report/templates`; text is escaped, what is Markup already is not."""
-    return Markup(environment().get_template(template).render(**values))
+    """The template of that name in `report/templates`; text is escaped and visible, what is Markup already is not escaped."""
+    return Markup(visible(environment().get_template(template).render(**values)))
 
 
 def picture_data(picture: Tensor, *, exact: bool = False) -> str:

@@ -5,7 +5,7 @@ from lanterna.networks.builtin import BUILTIN
 from lanterna.networks.network import Network
 from lanterna.networks.sources import load
 from lanterna.networks.wheels import WheelFile
-from lanterna.techniques.style_network import STYLE_NETWORK
+from lanterna.techniques.style_layers import CHAIN
 from lanterna.tour_recipe import TourRecipe
 
 __all__ = ["OWN", "PAINTED", "missing_files", "painter_for"]
@@ -17,11 +17,11 @@ OWN = "own"
 
 
 def painter_for(recipe: TourRecipe, network: Network) -> Network:
-    """The network of the chapters `PAINTED`: as the recipe says, else that of `stylize` where it is here, else `network`.
+    """The network of the chapters `PAINTED`: as the recipe says, else that of `texture` where it is here, else `network`.
 
     Raises InputError, or one of its kinds, for a name that is no network, and MissingError where a file of it is not here.
     """
-    name = recipe.painter or STYLE_NETWORK
+    name = recipe.painter or CHAIN
     if name in (OWN, network.source) or missing_files(recipe, network):
         return network
     return load(name).to(network.device)
@@ -29,7 +29,7 @@ def painter_for(recipe: TourRecipe, network: Network) -> Network:
 
 def missing_files(recipe: TourRecipe, network: Network) -> tuple[WheelFile, ...]:
     """What has to be fetched for the painter, where nobody chose another and the network is not it."""
-    if recipe.painter is not None or network.source == STYLE_NETWORK:
+    if recipe.painter is not None or network.source == CHAIN:
         return ()
-    files = [file for entry in BUILTIN if entry.name == STYLE_NETWORK for file in entry.wheel_files]
+    files = [file for entry in BUILTIN if entry.name == CHAIN for file in entry.wheel_files]
     return tuple(file for file in files if wheels.find(file) is None)

@@ -28,7 +28,7 @@ from lanterna.report.page import check_folder, render, write_page
 from lanterna.report.painter import PAINTED, missing_files, painter_for
 from lanterna.report.prose import LANGUAGES, said
 from lanterna.techniques.likeness import classifies
-from lanterna.techniques.style_network import STYLE_NETWORK
+from lanterna.techniques.style_layers import CHAIN
 from lanterna.tour_recipe import TourRecipe
 
 __all__ = ["Tour", "TourRecipe", "check", "chosen_chapters", "to_fetch", "tour"]
@@ -87,7 +87,7 @@ def check(recipe: TourRecipe) -> None:
     """Raise InputError, or one of its kinds, for chapters, pictures and folders that there are not."""
     chosen_chapters(recipe)
     if recipe.pictures is not None:
-        data_sets.load(f"folder:{recipe.pictures}")
+        data_sets.require_readable(data_sets.load(f"folder:{recipe.pictures}"))
     for picture in recipe.inputs():
         pictures_io.load(picture, size=SIDE)
 
@@ -147,7 +147,7 @@ def tour(
 
 def _context(recipe: TourRecipe, network: Network, arch: str | None) -> Context:
     """What the chapters about this network are given; the seconds are those of the whole tour."""
-    picture, side = pictures_io.load(recipe.picture), _side(recipe, network)
+    picture, side = pictures_io.load(recipe.picture, reduced=True), _side(recipe, network)
     return Context(
         recipe,
         network,
@@ -203,7 +203,7 @@ def _html(made: Tour, context: Context, painter: Network, command: str) -> str:
     values = {
         **_counted(made),
         "painter": painter.name,
-        "style_network": STYLE_NETWORK,
+        "style_network": CHAIN,
         "network": network,
         "name": Path(made.recipe.picture).name,
         "seconds": made.seconds,

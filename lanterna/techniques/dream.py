@@ -16,28 +16,36 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.ascent import ascend
+from lanterna.bounds import check_reach
 from lanterna.canvas import PictureCanvas
 from lanterna.errors import InputError, LanternaError
-from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
-from lanterna.networks.layer import Layer
+from lanterna.events import STOP, Done, Event, Expected, Listener, Preview, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.networks.untrained import untrained
 from lanterna.normalized import NormalizedSteps, Shaping
 from lanterna.objectives import Objective
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Names, Recipe
+from lanterna.techniques.masks import load_mask
+from lanterna.techniques.octaves import (
+    USUAL_OCTAVES,
+    USUAL_SIDE,
+    check_octaves,
+    expected_seconds,
+    least_side,
+    noise_picture,
+    octave_sizes,
+    steps_at,
+    tile_side,
+    usual_octaves,
+)
+from lanterna.techniques.paint import Sketch
 from lanterna.techniques.units import parse_size
-from lanterna.techniques.wishes import Wish, default_step_size, parse_wishes, sees_little, wanted
+from lanterna.techniques.wishes import Wish, balanced, default_step_size, parse_wishes, sees_little, wanted
 from lanterna.tiles import Reach, Tiles, mirrored, reach_of
 
 __all__ = ["Dream", "DreamRecipe", "Dreamer", "run"]
 
-# Without `native`, the longer side at which is dreamt; details of a larger picture stay as they are.
-USUAL_SIDE = 1024
-# Below it there is nothing left of a picture.
-_LEAST_SIDE = 16
-# About how much the maps of one tile may take, in bytes.
-_TILE_MEMORY = 250e6
 # What goes in the colours of photographs of the steps for layers that see little, which else run into colours of their own.
 _SHALLOW_COLOUR = 0.9
 # Features of pictures larger than this are measured in their middle.
@@ -53,9 +61,19 @@ class DreamRecipe(Recipe):
     layers: Annotated[
         tuple[str, ...], Field(description="LAYER, LAYER:UNIT, either with =WEIGHT; by default the network's best layer")
     ] = ()
-    octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 4
+    octaves: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=16,
+            description=f"sizes dreamt at, from small to whole; by default {USUAL_OCTAVES}, fewer of what is too small for "
+            f"them, and more with --native beyond {USUAL_SIDE} px",
+        ),
+    ] = None
     octave_scale: Annotated[float, Field(gt=1, le=4, description="from one size to the next")] = 1.4
-    steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 10
+    steps: Annotated[
+        int, Field(ge=0, le=10_000, description=f"steps at each size; in proportion fewer where it is beyond {USUAL_SIDE} px")
+    ] = 10
     step_size: Annotated[
         float | None,
         Field(gt=0, le=64, description="how far a step moves a pixel, in 8-bit levels; by default 2.5, or 1.2 for vgg16_hed"),
@@ -113,11 +131,6 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(picture, size, mode=mode, antialias=smaller, align_corners=False)
 
 
-def octave_sizes(size: tuple[int, int], octaves: int, scale: float) -> list[tuple[int, int]]:
-    """Sizes from the smallest to the whole."""
-    return [(round(size[0] / scale**i), round(size[1] / scale**i)) for i in reversed(range(octaves))]
-
-
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     factor = min(side / max(size), 1.0)
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
@@ -147,16 +160,12 @@ class Dreamer:
         layers = [wish.layer for wish in wishes]
         reach = reach_of(layers)
         size = (picture.shape[2], picture.shape[3])
-        _check_octaves(recipe, network, reach, _working(recipe, size))
+        check_octaves(_working(recipe, size), recipe.octaves, recipe.octave_scale, network, reach, recipe.shift)
         if recipe.guide is not None and any(wish.unit is not None for wish in wishes):
             raise InputError("--guide goes with whole layers; leave out the unit, or the guide")
         mask = None
         if recipe.mask is not None:
-            mask = pictures_io.load(recipe.mask, size=size).mean(1, keepdim=True)
-            if float(mask.max()) == 0:
-                raise InputError(
-                    f"--mask {recipe.mask!r} is black everywhere, so nothing may change; white is where to dream"
-                )
+            mask = load_mask(recipe.mask, size, whose="picture")
         if recipe.tile is not None:
             Tiles(reach, recipe.shift, recipe.tile)
         if recipe.untrained:
@@ -171,7 +180,7 @@ class Dreamer:
                 f"--guide {recipe.guide!r} has nothing in common with the picture at {', '.join(names)}; try another"
             )
         if len(wishes) > 1:
-            weights = _balanced(wishes, features, guide, network, seen)
+            weights = balanced(wishes, features, guide, network, seen)
             objective = wanted(wishes, weights, features, guide)
         colour = _SHALLOW_COLOUR if any(sees_little(layer) for layer in layers) else Shaping.colour
         shaping = Shaping(restrain=recipe.restrain, colour=colour, grey=network.channels == 1)
@@ -179,11 +188,14 @@ class Dreamer:
 
     def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         """The octaves for a picture of `size`."""
-        return octave_sizes(_working(self.recipe, size), self.recipe.octaves, self.recipe.octave_scale)
+        working = _working(self.recipe, size)
+        least = least_side(self.network, self.reach)
+        count = self.recipe.octaves or usual_octaves(working, self.recipe.octave_scale, least)
+        return octave_sizes(working, count, self.recipe.octave_scale)
 
     def tiles(self) -> Tiles:
         """How the gradient is found: by tiles as large as memory allows, or as the recipe says."""
-        side = self.recipe.tile or _tile_side(self.network, self.wishes, self.reach)
+        side = self.recipe.tile or tile_side(self.network, {wish.layer.name for wish in self.wishes}, self.reach)
         return Tiles(self.reach, self.recipe.shift, side)
 
     def dream(
@@ -193,32 +205,55 @@ class Dreamer:
         on_event: Callable[[int, Event], Literal["stop"] | None],
         *,
         steps: int,
+        keep: Callable[[Sketch], None] | None = None,
+        resume: Sketch | None = None,
     ) -> tuple[Tensor, int, bool]:
-        """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them."""
+        """Dream on `picture`: the dream, steps done, and whether it was stopped. Events come with the steps before them.
+
+        `keep` gets a sketch after each step, from which `resume` goes on, with the same bits.
+        """
         size = (picture.shape[2], picture.shape[3])
         source, device = self.tiles(), self.network.device
         detail: Tensor | None = None
-        done, stopped, moved = 0, False, steps == 0
-        for octave in self.sizes(size):
+        done, stopped, moved = 0, False, steps == 0 or resume is not None
+        for index, octave in enumerate(self.sizes(size)):
+            count = steps_at(steps, octave)
+            if resume is not None and index < resume.scale:
+                done += count
+                continue
             # Nothing changes it: at the largest size the picture itself will do.
             base = picture if octave == size else resize(picture, octave).clamp_(0, 1)
             base = base.to(device)
             canvas = base.clone() if detail is None else resize(detail, octave).add_(base).clamp_(0, 1)
             mask = None if self.mask is None else resize(self.mask, octave).clamp_(0, 1).to(device)
+            if resume is not None and index == resume.scale:
+                canvas, first = resume.picture.to(device), resume.step
+                generator.set_state(resume.state["generator"])
+            else:
+                first = 0
+
+            def listen(
+                event: Event, index: int = index, canvas: Tensor = canvas, before: int = done, first: int = first
+            ) -> Literal["stop"] | None:
+                if keep is not None and isinstance(event, Stepped):
+                    state = {"generator": generator.get_state()}
+                    keep(Sketch(index, first + event.step, canvas.detach().cpu().clone(), state))
+                return on_event(before + first, event)
+
             result = ascend(
                 PictureCanvas(canvas),
                 self.objective,
                 self.network,
                 size=octave,
-                steps=steps,
+                steps=count - first,
                 generator=generator,
                 lr=(self.recipe.step_size or default_step_size(self.network)) / 255,
                 optimizer=partial(NormalizedSteps, shaping=self.shaping, base=base, mask=mask),
                 gradient=source,
                 redirected_steps=0,
-                on_event=partial(on_event, done),
+                on_event=listen,
             )
-            done += result.steps
+            done += first + result.steps
             stopped = result.stopped
             moved = moved or bool(result.moved.any())
             detail = result.pictures.sub_(base)
@@ -232,32 +267,13 @@ class Dreamer:
         assert detail is not None, "there is at least one octave"
         detail = resize(detail, size).to(picture.device)
         if self.mask is not None:
-            detail.mul_(self.mask)
+            detail.mul_(resize(self.mask, size).clamp_(0, 1).to(detail))
         dream = detail.add_(picture).clamp_(0, 1)
         return (_with_colour_of(dream, picture) if self.recipe.keep_color else dream), done, stopped
 
 
 def _working(recipe: DreamRecipe, size: tuple[int, int]) -> tuple[int, int]:
     return size if recipe.native else _fitted(size, USUAL_SIDE)
-
-
-def _check_octaves(recipe: DreamRecipe, network: Network, reach: Reach, size: tuple[int, int]) -> None:
-    sizes = octave_sizes(size, recipe.octaves, recipe.octave_scale)
-    least = max(network.preprocessing.min_size, reach.align, _LEAST_SIDE)
-    if min(sizes[0]) < least:
-        fitting = 1
-        while fitting < recipe.octaves and min(octave_sizes(size, fitting + 1, recipe.octave_scale)[0]) >= least:
-            fitting += 1
-        most = f"at most {fitting} octaves" if min(size) >= least else "no octave at all: give a larger picture"
-        raise InputError(
-            f"{recipe.octaves} octaves of {recipe.octave_scale:g} begin at {sizes[0][0]}x{sizes[0][1]} px for a picture of "
-            f"{size[0]}x{size[1]}; {network.name} takes {least} px or more there, which allows {most}"
-        )
-    # What takes a picture of its own size takes a larger one; trying that here would cost the memory that tiles save.
-    # With the surroundings that a step may move it by: a network of one fixed size takes no more than its own.
-    seen = (min(side, max(network.input_size)) + recipe.shift for side in sizes[0])
-    rounded = tuple(-(-side // reach.align) * reach.align for side in seen)
-    network.check_size((rounded[0], rounded[1]), list(reach.strides))
 
 
 def _round_up(network: Network, picture: Tensor, reach: Reach) -> Tensor:
@@ -281,38 +297,13 @@ def _guide(recipe: DreamRecipe, network: Network, names: Sequence[str], reach: R
     return found
 
 
-def _balanced(
-    wishes: Sequence[Wish], features: dict[str, Tensor], guide: dict[str, Tensor] | None, network: Network, seen: Tensor
-) -> list[float]:
-    """The wishes' weights over the size of their gradients, so that equal weights count equally."""
-    weights = []
-    for wish in wishes:
-        picture = seen.to(network.device).requires_grad_()
-        with network.reading([wish.layer.name]) as read:
-            value = wanted([wish], [1.0], features, guide)(read(picture))
-            (gradient,) = torch.autograd.grad(value.sum(), picture)
-        weights.append(wish.weight / max(float(gradient.abs().mean()), 1e-20))
-    return weights
-
-
-def _tile_side(network: Network, wishes: Sequence[Wish], reach: Reach) -> int:
-    """The side of a tile whose maps, up to the deepest layer, take about the memory allowed."""
-    deepest = {wish.layer.name for wish in wishes}
-    floats, passed = 0, 0
-    for layer in network.layers():
-        floats += layer_size(layer) if layer.leaf else 0
-        passed += layer.name in deepest
-        if passed == len(deepest):
-            break
-    area = network.input_size[0] * network.input_size[1]
-    side = (_TILE_MEMORY * area / (4 * max(floats, 1))) ** 0.5
-    # At least as much of its own as the halo, or most of the work would be done twice.
-    return max(int(side), sum(reach.halo) + max(256, reach.align))
-
-
-def layer_size(layer: Layer) -> int:
-    """Numbers in a layer's map at the network's own size."""
-    return int(torch.Size(layer.shape).numel())
+def check_mask(recipe: DreamRecipe) -> None:
+    """Raise InputError where the mask does not fit the picture, before a network is loaded for it."""
+    if recipe.mask is None or recipe.picture == "noise":
+        return
+    size = [int(side) for side in (recipe.size or "").split("x") if side.isdecimal()]
+    picture = pictures_io.load(recipe.picture)
+    load_mask(recipe.mask, (size[0], size[1]) if len(size) == 2 else (picture.shape[2], picture.shape[3]), whose="picture")
 
 
 def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
@@ -321,32 +312,33 @@ def start_picture(recipe: DreamRecipe, network: Network) -> Tensor:
         raise InputError(f"{network.name} takes {network.channels} channels; dreams are of pictures with 1 or 3")
     if recipe.picture == "noise":
         size = parse_size(recipe.size, network)
-        noise = _noise(size, torch.Generator().manual_seed(recipe.seed))
+        check_reach(network, size, tiled=True)
+        noise = noise_picture(size, torch.Generator().manual_seed(recipe.seed))
         # In colours that the network does not see the noise would stay as it is.
         return noise[:, :1].expand(-1, 3, -1, -1).contiguous() if network.channels == 1 else noise
     if recipe.size is None:
-        return pictures_io.load(recipe.picture)
+        return pictures_io.load(recipe.picture, reduced=not recipe.native)
     size = parse_size(recipe.size, network)
     return pictures_io.load(recipe.picture, size=size if "x" in recipe.size else size[0])
 
 
-def _noise(size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Soft noise around grey: normal, standard deviation 0.08 a pixel, half of it in blots."""
-    fine = torch.randn((1, 3, *size), generator=generator)
-    blots = torch.randn((1, 3, max(2, size[0] // 8), max(2, size[1] // 8)), generator=generator)
-    mixed = 0.08 * fine + 0.08 * F.interpolate(blots, size, mode="bicubic", align_corners=False)
-    return (mixed + 0.5).clamp(0, 1)
-
-
-def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None) -> Dream:
-    """Dream.
+def run(
+    recipe: DreamRecipe,
+    network: Network,
+    on_event: Listener | None = None,
+    *,
+    keep: Callable[[Sketch], None] | None = None,
+    resume: Sketch | None = None,
+) -> Dream:
+    """Dream. `keep` gets a sketch after each step, from which `resume` goes on.
 
     Raises InputError before anything is dreamt where a layer, size or picture is wrong, LanternaError where nothing moves.
     """
     picture = start_picture(recipe, network)
     dreamer = Dreamer.prepare(recipe, network, picture)
     sizes = dreamer.sizes((picture.shape[2], picture.shape[3]))
-    total = recipe.steps * len(sizes)
+    total = sum(steps_at(recipe.steps, size) for size in sizes)
+    check_reach(network, sizes[-1], steps=total, tiled=True)
 
     def listen(before: int, event: Event) -> Literal["stop"] | None:
         if on_event is None or isinstance(event, Started | Done):
@@ -358,10 +350,14 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
             return on_event(Preview(before + event.step, total, event.pictures))
         return on_event(event)
 
-    if on_event is not None and on_event(Started(total, 1)) == STOP:
+    stop = None
+    if on_event is not None and max(sizes[-1]) > USUAL_SIDE:
+        stop = on_event(Expected(_expected(dreamer, picture, sizes)))
+    if on_event is not None and (on_event(Started(total, 1)) == STOP or stop == STOP):
         dream, steps, stopped = picture.clone(), 0, True
     else:
-        dream, steps, stopped = dreamer.dream(picture, torch.Generator().manual_seed(recipe.seed), listen, steps=recipe.steps)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        dream, steps, stopped = dreamer.dream(picture, generator, listen, steps=recipe.steps, keep=keep, resume=resume)
     if on_event is not None:
         on_event(Done(steps, stopped))
     dream = dream.mul_(255).round_().div_(255)
@@ -379,6 +375,11 @@ def run(recipe: DreamRecipe, network: Network, on_event: Listener | None = None)
         steps=steps,
         stopped=stopped,
     )
+
+
+def _expected(dreamer: Dreamer, picture: Tensor, sizes: Sequence[tuple[int, int]]) -> float:
+    work = [(size, steps_at(dreamer.recipe.steps, size)) for size in sizes]
+    return expected_seconds(picture, dreamer.objective, dreamer.network, dreamer.tiles(), dreamer.shaping, work)
 
 
 def norms(dreamer: Dreamer, picture: Tensor) -> tuple[float, ...]:

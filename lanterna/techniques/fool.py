@@ -3,8 +3,8 @@
 Szegedy et al., "Intriguing Properties of Neural Networks", 2014; the papers of the attacks are in `lanterna.attacks`.
 """
 
+import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import torch
@@ -51,6 +51,12 @@ KINDS: dict[AttackName, _Kind] = {
 }
 
 
+def _fraction(text: str) -> float:
+    """The number that "0.01" or "2/255" is. In floats: an exact 1e999999999 would never be done. Raises ValueError."""
+    above, _, below = text.partition("/")
+    return float(above) / float(below or 1)
+
+
 class FoolRecipe(Recipe):
     """All that decides the picture that fools."""
 
@@ -88,10 +94,10 @@ class FoolRecipe(Recipe):
         if value is None:
             return None
         try:
-            size = float(Fraction(str(value)))
+            size = _fraction(str(value))
         except (ValueError, ZeroDivisionError) as error:
             raise ValueError("it is a number such as 0.01 or a fraction such as 2/255") from error
-        if not size > 0:
+        if not 0 < size < math.inf:
             raise ValueError("it is a distance above 0, such as 2/255")
         return str(value)
 
@@ -99,7 +105,7 @@ class FoolRecipe(Recipe):
     def radius(self) -> float | None:
         """`epsilon` as a number, the attack's own where none is given; None for attacks that find the smallest change."""
         text = self.epsilon or KINDS[self.attack].epsilon
-        return None if text is None else float(Fraction(text))
+        return None if text is None else _fraction(text)
 
 
 def _check(recipe: FoolRecipe, network: Network) -> None:
@@ -183,7 +189,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
     mislead (`attacks.check`).
     """
     _check(recipe, network)
-    given = pictures_io.load(recipe.picture)
+    given = pictures_io.load(recipe.picture, reduced=True)
     target = None if recipe.target is None else network.class_index(recipe.target)
     second = second_network(recipe.second, network)
     fitted = network.preprocessing.fit(given)

@@ -17,6 +17,7 @@ from lanterna import attacks
 from lanterna import pictures as pictures_io
 from lanterna.ascent import ascend
 from lanterna.attacks import rounded
+from lanterna.bounds import check_reach
 from lanterna.canvas import Canvas, FourierCanvas, PixelCanvas
 from lanterna.cppn import PatternCanvas
 from lanterna.errors import InputError
@@ -170,6 +171,8 @@ def _make(
     recipe: FoolNoiseRecipe, network: Network, classes: Sequence[int], listener: Listener | None
 ) -> tuple[list[_Made], bool]:
     """A picture for each of `classes`, in their order, as far as it came; and whether it was stopped."""
+    together, rounds = min(recipe.batch, len(classes)), -(-len(classes) // recipe.batch)
+    check_reach(network, network.input_size, pictures=together, steps=recipe.steps * rounds)
     generator = torch.Generator().manual_seed(recipe.seed)
     made: list[_Made] = []
     stopped = listener is not None and listener(Started(len(classes), len(classes))) == STOP

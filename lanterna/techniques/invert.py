@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.ascent import Optimizer, ascend, cosine
+from lanterna.bounds import check_reach
 from lanterna.canvas import Canvas, CanvasName, PictureCanvas, make_canvas
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
@@ -128,15 +129,15 @@ def _parse_channels(text: str | None, layers: Sequence[str], network: Network) -
     if text is None:
         return None
     chosen: list[int] = []
+    fewest = min((network.layer(name) for name in layers), key=lambda layer: layer.channels)
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if match is None or int(match[1]) > int(match[2] or match[1]):
             raise InputError(f"channels {text!r} are not channels; give numbers and ranges, such as 0-31,40")
-        chosen += range(int(match[1]), int(match[2] or match[1]) + 1)
-    for layer in layers:
-        count = network.layer(layer).channels
-        if max(chosen) >= count:
-            raise InputError(f"channel {max(chosen)} is out of range; layer {layer!r} has channels 0 to {count - 1}")
+        last = int(match[2] or match[1])
+        if last >= fewest.channels:
+            raise InputError(f"channel {last} is out of range; layer {fewest.name!r} has channels 0 to {fewest.channels - 1}")
+        chosen += range(int(match[1]), last + 1)
     return list(dict.fromkeys(chosen))
 
 
@@ -201,6 +202,7 @@ def _prepare(recipe: InvertRecipe, network: Network, given: Tensor | None) -> tu
     if recipe.start != "noise":
         start = _load(recipe.start, recipe.model_copy(update={"native": False, "size": f"{size[0]}x{size[1]}"}), network)
     classes = [LOGITS] if classifies(network) else []
+    check_reach(network, size, pictures=recipe.samples, steps=recipe.steps * len(layers), layers=tuple(layers))
     network.check_size(size, [*layers, *classes])
     judge = load_judge(recipe.judge, network)
     # One pass for all layers, and for the photograph's class.

@@ -88,7 +88,7 @@ def paint(
 
     What the optimiser has gathered is carried from size to size; the picture that goes on, and comes out, is with Adam the
     average of the last steps. `scale_at(size, steps)` makes the losses ready. `keep` gets a sketch after every `keep_every`
-    steps of a size.
+    steps of a size, and of a run that is stopped.
     Raises LanternaError where a loss is not finite.
     """
     series = Series(on_event, sum(s[0] * s[1] * n for s, n in zip(sizes, steps, strict=True)) or 1)
@@ -155,6 +155,8 @@ def paint(
             preview_every=preview_every,
             on_event=listen,
         )
+        if series.stopped and keep is not None:
+            keep(Sketch(index, first + result.steps, tuner.picture.detach().cpu().clone(), tuner.snapshot()))
         picture = tuner.average
         if index + 1 < len(sizes) and not series.stopped:
             state = tuner.carry(sizes[index + 1])

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import data as data_sets
-from lanterna.data import Crops, Dataset
+from lanterna.data import Crops, Dataset, require_readable
 from lanterna.errors import InputError, LanternaError, PictureError
 from lanterna.events import Listener
 from lanterna.networks.network import LOGITS, Network
@@ -28,7 +28,6 @@ from lanterna.techniques.found import Found, Patterns, UnitPatterns
 from lanterna.techniques.units import Unit, parse_size, parse_units
 from lanterna.techniques.visualize import Visualization, VisualizeRecipe
 from lanterna.techniques.visualize import run as visualize
-from lanterna.wording import counted
 
 __all__ = ["FEW", "Patterns", "PatternsRecipe", "open_data", "patterns_units", "run", "scanned"]
 
@@ -81,12 +80,10 @@ def open_data(recipe: PatternsRecipe) -> Dataset:
             told = [f"{len(broken)} of {len(dataset)} pictures can't be read: {', '.join(broken[:5])}"] if broken else []
             raise InputError(f"{recipe.data}: {'; '.join([*told, *dataset.notes])}; leave out --strict to skip them")
     if recipe.crops or (recipe.crops is None and len(dataset) < FEW):
-        dataset = Crops(dataset)
-        if not len(dataset):
-            first = next(iter(dataset.unreadable.values()))
-            raise InputError(
-                f"no picture of {recipe.data} can be read ({counted(len(dataset.unreadable), 'picture')}); the first: {first}"
-            )
+        cropped = Crops(dataset)
+        if not len(cropped):
+            require_readable(dataset)
+        dataset = cropped
     return dataset
 
 

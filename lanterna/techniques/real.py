@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from lanterna.errors import InputError
 from lanterna.events import Listener
 from lanterna.networks.network import Network
 from lanterna.techniques.patterns import PatternsRecipe, open_data, scanned
 from lanterna.techniques.units import Unit
+from lanterna.wording import shortened
 
 __all__ = ["Real", "over_data"]
 
@@ -26,7 +30,10 @@ class Real:
 def over_data(network: Network, units: Sequence[Unit], data: str, on_event: Listener | None = None) -> list[Real]:
     """Each unit over `data`; the scan is kept, and used again. Raises InputError for data that is not there."""
     layers = list(dict.fromkeys(unit.layer for unit in units))
-    recipe = PatternsRecipe(units=tuple(layers), data=data)
+    try:
+        recipe = PatternsRecipe(units=tuple(layers), data=data)
+    except ValidationError as error:
+        raise InputError(f"data {shortened(data)} can't be used: {error.errors()[0]['msg']}") from error
     _, look = scanned(recipe, network, open_data(recipe), layers)
     found = look(on_event)
     told = []

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from lanterna.errors import InputError
-from lanterna.files import replace_file
+from lanterna.files import check_regular, replace_file
 from lanterna.techniques.paint import Sketch
 
 __all__ = ["key_of", "load_sketch", "save_sketch"]
@@ -36,6 +36,7 @@ def load_sketch(path: Path, key: str) -> Sketch | None:
     if not path.exists():
         return None
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping

@@ -14,7 +14,7 @@ from lanterna.objectives import PICTURE, Objective
 from lanterna.priors import beyond, total_variation
 from lanterna.summaries import Term, Tiling, content_term, histogram_term, self_similarity_term, style_term
 from lanterna.techniques.paint import Scale, Size
-from lanterna.techniques.style_layers import StyleLayers, style_weights
+from lanterna.techniques.style_layers import StyleLayers, default_content_weight, style_weights
 from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe, TextureRecipe
 from lanterna.techniques.style_targets import features_of, guides_at, mixed, moments_of, rows_of, shrunk
 from lanterna.tiles import reach_of
@@ -57,7 +57,11 @@ def styles_at(recipe: StyleRecipe, styles: list[Tensor], whole: Size, size: Size
 
 @dataclass(frozen=True)
 class Studio:
-    """All that is needed to make the losses of any size. `kept` are those of the style by size: a clip needs them often."""
+    """All that is needed to make the losses of any size. `kept` are those of the style by size: a clip needs them often.
+
+    `reader` reads the styles, where that is not `network`: a picture that is to tile is read without border, and a style's
+    picture has borders. Read as if it went on at the other side, it has a hard cut there, which is then painted everywhere.
+    """
 
     recipe: StyleRecipe
     network: Network
@@ -68,6 +72,7 @@ class Studio:
     masks: list[Tensor]
     wrapped: bool
     size: Size
+    reader: Network | None = None
     kept: dict[Size, list[Term]] = field(default_factory=dict)
 
     def shown(self, size: Size) -> list[Tensor]:
@@ -85,9 +90,12 @@ class Studio:
             )
 
     def weight(self, name: str) -> float:
-        """The recipe's weight of content, style or tv; the preset's where it has none."""
-        given = getattr(self.recipe, f"{name}_weight", None)
-        return float(getattr(self.recipe.defaults, f"{name}_weight") if given is None else given)
+        """The recipe's weight of content, style or tv; where it has none, the preset's, or of the content the network's."""
+        for source in (self.recipe, self.recipe.defaults):
+            weight = getattr(source, f"{name}_weight", None)
+            if weight is not None:
+                return float(weight)
+        return default_content_weight(self.network)
 
     def tiling(self, size: Size) -> Tiling | None:
         """How a picture of that size is cut into tiles; None for the whole in one."""
@@ -98,7 +106,7 @@ class Studio:
         return Tiling(reach_of([self.network.layer(name) for name in names]), self.recipe.tile or _TILE)
 
     def _style(self, size: Size) -> list[Term]:
-        recipe, network, layers = self.recipe, self.network, self.layers.style
+        recipe, network, layers = self.recipe, self.reader or self.network, self.layers.style
         total, preset = self.weight("style"), self.recipe.defaults
         if not total:
             return []
@@ -126,7 +134,7 @@ class Studio:
                 style_term(layer, together[layer], distance, weight=total * share)
                 for layer, share in zip(layers, shares, strict=True)
             ]
-        shapes = _shapes(network, size, layers, self.tiling(size))
+        shapes = _shapes(self.network, size, layers, self.tiling(size))
         terms = []
         for number, (style, mask, part) in enumerate(zip(moments, self.masks, self.blend, strict=True)):
             guides = guides_at(resized(mask, size).clamp(0, 1).to(network.device), shapes)

@@ -43,7 +43,7 @@ def run(recipe: StyleDistanceRecipe, network: Network) -> StyleDistance:
 
     Raises InputError for a layer without a map and for pictures too small for the layers.
     """
-    shown = [shrunk(pictures_io.load(name), recipe.size) for name in (recipe.first, recipe.second)]
+    shown = [shrunk(pictures_io.load(name, reduced=True), recipe.size) for name in (recipe.first, recipe.second)]
     if network.channels != 3:
         raise InputError(
             f"{network.name} takes {network.channels} channels; style needs a network that takes 3, such as vgg16_hed"

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 from lanterna.errors import InputError
 from lanterna.networks.layer import Layer
 from lanterna.networks.network import LOGITS, Network
+from lanterna.techniques.style_recipe import PaintRecipe, StyleRecipe
 
-__all__ = ["StyleLayers", "default_layers", "is_plain", "style_weights"]
+__all__ = [
+    "CHAIN",
+    "USUAL",
+    "StyleLayers",
+    "advice",
+    "default_content_weight",
+    "default_layers",
+    "is_plain",
+    "style_weights",
+    "usual_network",
+]
 
 # What a chain of convolutions is made of; anything else is a network of another kind.
 _PLAIN = {
@@ -29,6 +40,18 @@ _PLAIN = {
 _SHARES = (200.0, 200.0, 12.0, 1.0, 0.1)
 
 
+# What the content weighs with relative losses, chosen by eye on photographs and paintings at 160 to 256 px
+# (benchmarks/style_sheet.py). The layers of a network with shortcuts hold more of the style than those of a chain.
+_CONTENT, _CONTENT_OF_CHAINS = 0.004, 0.00025
+
+# Painted with unless another is named: the one keeps the subject, and comes with the installation; the published weights
+# of `gatys`, and textures, are for a chain of convolutions.
+USUAL, CHAIN = "efficientnet_lite0", "vgg16_hed"
+
+# More of the subject is to be seen with so much more weight for it; less than twice hardly shows.
+_MORE = 4
+
+
 @dataclass(frozen=True)
 class StyleLayers:
     """Names of layers, early to late."""
@@ -39,7 +62,8 @@ class StyleLayers:
 
 def is_plain(network: Network) -> bool:
     """Whether the network is a chain of convolutions, rectifiers and pooling, as VGG is."""
-    return {layer.kind for layer in network.layers() if layer.leaf} <= _PLAIN
+    # Made over for painting, its convolutions pad in another way.
+    return {layer.kind.removeprefix("Replicate") for layer in network.layers() if layer.leaf} <= _PLAIN
 
 
 def _by_stride(network: Network) -> dict[float, list[Layer]]:
@@ -69,6 +93,24 @@ def default_layers(network: Network) -> StyleLayers:
         raise InputError(f"{network.name} has no layers with maps, so it has no style; use vgg16_hed")
     last = [_outermost(group) for _, group in sorted(groups.items())][:5]
     return StyleLayers(tuple(last), (last[min(2, len(last) - 1)],))
+
+
+def default_content_weight(network: Network) -> float:
+    """What the content weighs where the losses are relative and nothing is said."""
+    return _CONTENT_OF_CHAINS if is_plain(network) else _CONTENT
+
+
+def usual_network(recipe: StyleRecipe) -> str:
+    """The network to paint with where none is named."""
+    return USUAL if isinstance(recipe, PaintRecipe) and recipe.defaults.relative else CHAIN
+
+
+def advice(recipe: StyleRecipe, network: Network) -> str | None:
+    """What to change for more of the subject, in a line; None where there is none, or nothing else."""
+    if not isinstance(recipe, PaintRecipe) or recipe.content_weight == 0 or recipe.style_weight == 0:
+        return None
+    weight = recipe.content_weight or recipe.defaults.content_weight or default_content_weight(network)
+    return f"for more of the subject: --content-weight {_MORE * weight:.2g}"
 
 
 def _outermost(group: Sequence[Layer]) -> str:

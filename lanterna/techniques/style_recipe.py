@@ -37,11 +37,12 @@ Border = Literal["replicate", "first", "zeros"]
 class Preset:
     """Defaults that belong together. `relative` losses are 1 where nothing is reached, whatever the network and size.
 
+    The content's weight is None where each network has its own (`style_layers.default_content_weight`).
     Each size has `fewer` times the steps of the one before: it costs twice as much a step, and has less left to do.
     """
 
     statistic: StatisticName
-    content_weight: float
+    content_weight: float | None
     style_weight: float
     tv_weight: float
     steps: int
@@ -56,7 +57,7 @@ PRESETS: dict[PresetName, Preset] = {
     # Weights found at 256 px on vgg16_hed.
     # Of a clip: with ten times the weight for the frame before, strips that come into view are filled with dots, as all that
     # the style still lacks is made there.
-    "multiscale": Preset("wasserstein", 0.00025, 1.0, 0.0002, 100, 0.85, True, False, None, 0.03),
+    "multiscale": Preset("wasserstein", None, 1.0, 0.0002, 100, 0.85, True, False, None, 0.03),
     # neural-style-pt: content 5, style 100 on Gram / (C N), both on pixels of 0 to 255; L-BFGS. Its tv of 1e-3 is a sum over
     # such pixels. It has one size; with small ones first its loss is reached sooner (benchmarks/stylize.py). Ruder et al.
     # 2016 have 200 times the content's weight for the frame before, on such pixels too.
@@ -123,7 +124,9 @@ class PaintRecipe(StyleRecipe):
         str, Names("picture"), Field(description="what to paint again: a picture's file, a sample's name, or a clip")
     ]
     masks: Annotated[
-        tuple[str, ...], Names("picture"), Field(description="where each style goes: one grey picture for each style")
+        tuple[str, ...],
+        Names("picture"),
+        Field(max_length=16, description="where each style goes: one grey picture for each style"),
     ] = ()
     content_weight: Annotated[float | None, Field(ge=0, description="weight of the content; by default the preset's")] = None
     content_loss: Annotated[ContentLoss, Field(description="what of the content is kept")] = "features"
@@ -160,7 +163,7 @@ class StylizeClipRecipe(PaintRecipe):
     warm_start: Annotated[
         bool, Field(description="each frame starts as the one before it, moved; otherwise as the first one does")
     ] = True
-    frames: Annotated[int | None, Field(ge=2, description="at most this many frames, from the first on")] = None
+    frames: Annotated[int | None, Field(ge=2, le=100_000, description="at most this many frames, from the first on")] = None
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of the clip, a file or a folder of frames, and of the pictures."""

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.averaged import resized
+from lanterna.bounds import check_reach
 from lanterna.errors import InputError
 from lanterna.events import Event, Listener, Preview
 from lanterna.networks.adapt import Padding, adapted
 from lanterna.networks.network import Network
 from lanterna.pictures.colour import match_colours, with_colours_of
+from lanterna.techniques.masks import load_mask, with_rest_of
 from lanterna.techniques.paint import Painted, Scale, Size, Sketch, paint
 from lanterna.techniques.studio import WHOLE, Studio, styles_at
 from lanterna.techniques.style_layers import StyleLayers, default_layers
@@ -28,6 +30,7 @@ __all__ = [
     "Stylized",
     "TextureRecipe",
     "blend_of",
+    "check_masks",
     "check_weights",
     "even",
     "losses_of",
@@ -148,27 +151,17 @@ def _check_style(network: Network, name: str, picture: Tensor, layers: StyleLaye
         )
 
 
-def _masks(recipe: StylizeRecipe, size: Size) -> list[Tensor]:
-    if not recipe.masks:
-        return []
-    if len(recipe.masks) != len(recipe.styles):
+def check_masks(recipe: PaintRecipe) -> None:
+    """Raise InputError where a mask does not fit, before a network is loaded for it."""
+    if recipe.masks:
+        content = pictures_io.load(recipe.content)
+        _masks(recipe, parse_sides(recipe.size, content.shape[2] / content.shape[3]))
+
+
+def _masks(recipe: PaintRecipe, size: Size) -> list[Tensor]:
+    if recipe.masks and len(recipe.masks) != len(recipe.styles):
         raise InputError(f"{len(recipe.masks)} masks for {len(recipe.styles)} styles; give one for each style, or none")
-    masks = []
-    for name in recipe.masks:
-        mask = pictures_io.load(name)
-        own, wanted = mask.shape[2] / mask.shape[3], size[0] / size[1]
-        # A pixel of rounding is no other shape.
-        if abs(own / wanted - 1) > 0.02:
-            raise InputError(
-                f"the mask {name!r} is {mask.shape[2]}x{mask.shape[3]}, another shape than the result's {size[0]}x{size[1]}; "
-                "masks may have any size, but the same aspect ratio"
-            )
-        if float(mask.max()) == 0:
-            raise InputError(
-                f"the mask {name!r} is black everywhere: its style would go nowhere; paint white where it should"
-            )
-        masks.append(mask.mean(1, keepdim=True))
-    return masks
+    return [load_mask(name, size) for name in recipe.masks]
 
 
 def noise_start(recipe: StyleRecipe, styles: list[Tensor], size: Size) -> Tensor:
@@ -228,7 +221,10 @@ def _paint(
         keep_every=keep_every, preview_every=preview_every, on_event=on_event,
     )  # fmt: skip
     whole = last[0] if last else studio.scale(size, 0)
-    final = (resized(painted.picture, size).clamp(0, 1) * 255).round() / 255
+    final = resized(painted.picture, size).clamp(0, 1)
+    if studio.content is not None:
+        final = with_rest_of(final, studio.content, studio.masks)
+    final = (final * 255).round() / 255
     begun = resized(start, size).clamp(0, 1)
     return (
         Painted(final, painted.trace, painted.steps, painted.stopped),
@@ -268,7 +264,7 @@ def run(
     )  # fmt: skip
     picture = painted.picture
     if studio.content is not None and isinstance(recipe, StylizeRecipe) and recipe.color == "luminance":
-        picture = with_colours_of(picture, studio.content)
+        picture = with_rest_of(with_colours_of(picture, studio.content), studio.content, studio.masks)
     picture, sizes = picture[..., :height, :width], [*sizes[:-1], (height, width)]
     return Stylized(recipe, picture, tuple(sizes), painted.steps, losses, begun, painted.trace, painted.stopped)
 
@@ -281,11 +277,12 @@ def check_weights(studio: Studio) -> None:
 
 def _painting(recipe: StylizeRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
     """What paints the content, what it is painted on, and the size that was asked for."""
-    content = pictures_io.load(recipe.content)
+    content = pictures_io.load(recipe.content, reduced=True)
     asked = parse_sides(recipe.size, content.shape[2] / content.shape[3])
     size = even(asked)
+    check_reach(network, size, steps=recipe.steps or 0, tiled=True)
     content = _extended(pictures_io.load(recipe.content, size=asked), size)
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     blend, masks = blend_of(recipe), _masks(recipe, asked)
     given = None
     if recipe.init not in ("content", "noise", "style"):
@@ -319,9 +316,10 @@ def prepare(recipe: StyleRecipe, network: Network, styles: list[Tensor], size: S
 
 def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, Size]:
     """What makes more of the texture, the noise that it starts from, and the size that was asked for."""
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
     asked = parse_sides(recipe.size, 1.0)
     size = even(asked)
+    check_reach(network, size, steps=recipe.steps or 0, tiled=True)
     blend = blend_of(recipe)
     layers = prepare(recipe, network, styles, size)
     padding: Padding = "circular" if recipe.tileable else "replicate"
@@ -333,7 +331,8 @@ def _texture(recipe: TextureRecipe, network: Network) -> tuple[Studio, Tensor, S
                 f"--tileable needs sides that are multiples of {stride}, not {recipe.size}; nearest is {nearest}"
             )
     painter = adapted(network, pooling=recipe.pooling, padding=padding)
-    studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size)
+    reader = adapted(network, pooling=recipe.pooling)
+    studio = Studio(recipe, painter, layers, styles, blend, None, [], recipe.tileable, size, reader)
     if not studio.weight("style"):
         raise InputError("--style-weight is 0, so there is nothing to make; give one above 0")
     return studio, noise_start(recipe, styles, size), asked

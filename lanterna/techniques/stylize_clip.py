@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.averaged import resized
+from lanterna.bounds import check_reach
 from lanterna.errors import InputError, PictureError
 from lanterna.events import Listener
 from lanterna.motion import filled, flicker, optical_flow, reliable, warped
@@ -158,7 +159,8 @@ def _studio(recipe: StylizeClipRecipe, network: Network, clip: Clip, size: Size)
     """What makes the losses of every frame. Raises InputError."""
     if recipe.masks:
         raise InputError("--mask stays where it is while the clip moves, so it does not go with a clip; leave it out")
-    styles = [pictures_io.load(style) for style in recipe.styles]
+    styles = [pictures_io.load(style, reduced=True) for style in recipe.styles]
+    check_reach(network, size, steps=(recipe.steps or 0) * clip.count, tiled=True)
     blend, layers = blend_of(recipe), prepare(recipe, network, styles, size)
     first = next(clip.frames(size))
     if recipe.color == "content":

@@ -41,6 +41,14 @@ def _channels(text: str, layer: str, count: int) -> list[int]:
     return list(range(first, last + 1))
 
 
+def _named(text: str, layers: set[str]) -> tuple[str, str, str]:
+    """`text` cut at the colon after its layer, whose name may have colons as well."""
+    for place in range(len(text) - 1, 0, -1):
+        if text[place] == ":" and text[:place] in layers:
+            return text[:place], ":", text[place + 1 :]
+    return text.partition(":")
+
+
 def _position(text: str, unit: str, shape: tuple[int, ...]) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+),(\d+)", text)
     if match is None or len(shape) != 3:
@@ -53,8 +61,9 @@ def parse_units(texts: tuple[str, ...], network: Network) -> list[Unit]:
     if not texts:
         raise InputError("no unit was given; a unit is LAYER:CHANNEL, such as logits:0")
     units: list[Unit] = []
+    layers = {layer.name for layer in network.layers()}
     for text in texts:
-        layer_name, colon, rest = text.partition(":")
+        layer_name, colon, rest = _named(text, layers)
         layer = network.layer(layer_name)
         if not colon or not rest:
             raise InputError(
@@ -66,11 +75,13 @@ def parse_units(texts: tuple[str, ...], network: Network) -> list[Unit]:
             continue
         number, at, place = rest.partition("@")
         position = _position(place, text, layer.shape) if at else None
+        if len(units) > _MOST:
+            break
         for index in _channels(number, layer_name, layer.channels):
             title = network.label(index) if layer_name == LOGITS else f"{layer_name}:{index}{at}{place}"
             units.append(Unit(layer_name, index, position, title))
     if len(units) > _MOST:
-        raise InputError(f"{len(units)} units are too many for one run; at most {_MOST}, so give a range such as 0-31")
+        raise InputError(f"{_MOST + 1} units or more are too many for one run; at most {_MOST}, so give a range such as 0-31")
     return units
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.ascent import REDIRECTED_STEPS, Ascent, ascend, memory_told
+from lanterna.bounds import check_reach
 from lanterna.canvas import CanvasName, make_canvas, pad_reflect
 from lanterna.errors import InputError, LanternaError
 from lanterna.events import Event, Listener, Preview
@@ -211,6 +212,7 @@ def run(recipe: VisualizeRecipe, network: Network, on_event: Listener | None = N
     named = parse_units(recipe.units, network)
     units = [unit for unit in named for _ in range(recipe.diversity)]
     size = parse_size(recipe.size, network)
+    check_reach(network, size, pictures=len(units), steps=recipe.steps, layers=tuple({unit.layer for unit in named}))
     fields = _fields(units, network, size)
     margin, shares = canvas_margin(recipe, fields, size), _shares(fields, size)
     given = _start(recipe, network, size, margin, len(units))

@@ -15,7 +15,7 @@ from lanterna.objectives import Objective, channel
 from lanterna.techniques.units import parse_units
 from lanterna.tiles import per_position
 
-__all__ = ["Wish", "default_layers", "default_step_size", "parse_wishes", "sees_little", "wanted"]
+__all__ = ["Wish", "balanced", "default_layers", "default_step_size", "parse_wishes", "sees_little", "wanted"]
 
 # Chosen by eye over the sample pictures: eyes, fur and faces; eyes and textures.
 _DEFAULT = {"efficientnet_lite0": "blocks.4", "efficientnet_lite1": "blocks.4", "vgg16_hed": "relu4_2"}
@@ -68,13 +68,15 @@ def sees_little(layer: Layer) -> bool:
 def parse_wishes(texts: Sequence[str], network: Network) -> list[Wish]:
     """Wishes out of `LAYER`, `LAYER:UNIT`, each with `=WEIGHT` or without. Raises InputError and UnknownNameError."""
     wishes = []
+    layers = {layer.name for layer in network.layers()}
     for text in texts or default_layers(network):
-        name, equals, number = text.rpartition("=") if "=" in text else (text, "", "1")
+        # The name of a layer may itself have = or : in it.
+        name, equals, number = text.rpartition("=") if "=" in text and text not in layers else (text, "", "1")
         if equals and not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", number):
             raise InputError(f"--layer {text!r}: {number!r} is not a weight; give a number, such as {name}=0.5")
         if float(number) == 0:
             raise InputError(f"--layer {text!r} has the weight 0, which asks for nothing; leave it out")
-        if ":" in name:
+        if ":" in name and name not in layers:
             units = parse_units((name,), network)
             if len(units) > 1 or units[0].position is not None:
                 raise InputError(f"--layer {text!r} is not one channel; give LAYER or LAYER:UNIT, and --layer once for each")
@@ -139,3 +141,17 @@ def _like(layer: str, guide: Tensor, loudness: Tensor) -> Objective:
         return torch.stack(best).sum(0) / (ours.shape[2] * ours.shape[1])
 
     return Objective(value, frozenset([layer]), f"{layer} of the guide")
+
+
+def balanced(
+    wishes: Sequence[Wish], features: dict[str, Tensor], guide: dict[str, Tensor] | None, network: Network, seen: Tensor
+) -> list[float]:
+    """The wishes' weights over the size of their gradients, so that equal weights count equally."""
+    weights = []
+    for wish in wishes:
+        picture = seen.to(network.device).requires_grad_()
+        with network.reading([wish.layer.name]) as read:
+            value = wanted([wish], [1.0], features, guide)(read(picture))
+            (gradient,) = torch.autograd.grad(value.sum(), picture)
+        weights.append(wish.weight / max(float(gradient.abs().mean()), 1e-20))
+    return weights

@@ -17,15 +17,21 @@ from pydantic import Field
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
+from lanterna.bounds import check_reach
 from lanterna.events import STOP, Done, Event, Listener, Started, Stepped
 from lanterna.networks.network import Network
 from lanterna.techniques.dream import Dreamer, DreamRecipe, start_picture
 from lanterna.techniques.frames import frame_file, ready_frames
+from lanterna.techniques.octaves import steps_at
 
 __all__ = ["Zoom", "ZoomRecipe", "run"]
 
 # Share of the way back to the first picture's mean and contrast that each frame goes, or a hundred frames drift away.
 _LEVEL = 0.35
+# Large shapes are those of which this many fit beside each other: heads and legs of an animal that fills the picture.
+_CELLS = 32
+# How much nearer than at first the picture's own shapes are kept whole.
+_NEAR = 4.0
 
 
 class ZoomRecipe(DreamRecipe):
@@ -34,6 +40,9 @@ class ZoomRecipe(DreamRecipe):
     octaves: Annotated[int, Field(ge=1, le=16, description="sizes dreamt at, from small to whole")] = 3
     steps: Annotated[int, Field(ge=0, le=10_000, description="steps at each size")] = 4
     zoom: Annotated[int, Field(ge=1, le=100_000, description="frames of an endless zoom, into a film")]
+    keep: Annotated[
+        float, Field(ge=0, le=1, description="share of the picture's own large shapes that each frame gets back")
+    ] = 0.5
     zoom_factor: Annotated[float, Field(gt=0.5, lt=2, description="how much closer each frame is")] = 1.03
     zoom_rotate: Annotated[float, Field(ge=-45, le=45, description="degrees that each frame turns")] = 0.5
     zoom_right: Annotated[float, Field(ge=-100, le=100, description="pixels that each frame moves right")] = 0.0
@@ -50,8 +59,8 @@ class Zoom:
     stopped: bool
 
 
-def moved(picture: Tensor, recipe: ZoomRecipe) -> Tensor:
-    """`picture` (1, 3, H, W) as seen one frame further."""
+def moved(picture: Tensor, recipe: ZoomRecipe, frames: int = 1) -> Tensor:
+    """`picture` (1, 3, H, W) as seen so many frames further."""
     height, width = picture.shape[2:]
     angle, scale = math.radians(recipe.zoom_rotate), 1 / recipe.zoom_factor
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
@@ -60,19 +69,39 @@ def moved(picture: Tensor, recipe: ZoomRecipe) -> Tensor:
         [
             [cos, -sin * height / width, 2 * recipe.zoom_right / width],
             [sin * width / height, cos, 2 * recipe.zoom_down / height],
-        ]
+            [0.0, 0.0, 1.0],
+        ],
+        dtype=torch.float64,
     )
-    grid = F.affine_grid(theta[None], list(picture.shape), align_corners=False)
+    way = torch.linalg.matrix_power(theta, frames)[:2].float()
+    grid = F.affine_grid(way[None], list(picture.shape), align_corners=False)
     # Bicubic: a hundred times bilinear is a blur.
     return F.grid_sample(picture, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp_(0, 1)
 
 
 def _levelled(picture: Tensor, like: Tensor) -> Tensor:
-    """A little of the way to the mean and contrast of `like`, channel by channel."""
+    """A little of the way to the mean and contrast of `like`, channel by channel, and with no more grain than it has."""
     mean, deviation = picture.mean((2, 3), keepdim=True), picture.std((2, 3), keepdim=True)
     target_mean, target_deviation = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
     gain = 1 + _LEVEL * (target_deviation / deviation.clamp(min=1e-3) - 1).clamp(-0.5, 0.5)
     return ((picture - mean) * gain + mean + _LEVEL * (target_mean - mean)).clamp_(0, 1)
+
+
+def coarse(picture: Tensor) -> Tensor:
+    """What is left of the picture when all that is smaller than a twelfth of its longer side is taken out."""
+    size = (picture.shape[2], picture.shape[3])
+    cells = (max(2, round(_CELLS * size[0] / max(size))), max(2, round(_CELLS * size[1] / max(size))))
+    return F.interpolate(F.interpolate(picture, cells, mode="bicubic", antialias=True), size, mode="bicubic")
+
+
+def kept(picture: Tensor, first: Tensor, recipe: ZoomRecipe, frame: int) -> Tensor:
+    """`picture` with its large shapes `keep` of the way back to those of `first` as seen in this frame."""
+    if not recipe.keep:
+        return picture
+    # Nearer than this the first picture has nothing but a blur to give, and would take away what has been dreamt.
+    near = max(1.0, recipe.zoom_factor**frame / _NEAR)
+    difference = coarse(moved(first, recipe, frame)) - coarse(picture)
+    return (picture + recipe.keep / near * difference).clamp_(0, 1)
 
 
 def _generator(seed: int, frame: int) -> torch.Generator:
@@ -99,14 +128,16 @@ def run(
     frames = ready_frames(folder, compared, recipe.zoom)
     resumed, stopped = len(frames), False
     picture = first if not frames else pictures_io.load(frames[-1])
-    octaves = len(dreamer.sizes((first.shape[2], first.shape[3])))
-    total = (recipe.zoom - resumed) * octaves * recipe.steps
+    sizes = dreamer.sizes((first.shape[2], first.shape[3]))
+    each = sum(steps_at(recipe.steps, size) for size in sizes)
+    total = (recipe.zoom - resumed) * each
+    check_reach(network, sizes[-1], steps=total, tiled=True)
     if on_event is not None:
         stopped = on_event(Started(total, 1)) == STOP
     for index in range(resumed, recipe.zoom):
         if stopped:
             break
-        before = (index - resumed) * octaves * recipe.steps
+        before = (index - resumed) * each
 
         def listen(done: int, event: Event, before: int = before) -> Literal["stop"] | None:
             if on_event is None or isinstance(event, Started | Done):
@@ -115,7 +146,7 @@ def run(
                 return on_event(Stepped(before + done + event.step, total, event.values))
             return on_event(event)
 
-        base = picture if index == 0 else _levelled(moved(picture, recipe), first)
+        base = picture if index == 0 else kept(_levelled(moved(picture, recipe), first), first, recipe, index)
         dream, _, stopped = dreamer.dream(base, _generator(recipe.seed, index), listen, steps=recipe.steps)
         if stopped:
             # Half a frame is none: the next run makes it whole.
@@ -123,5 +154,5 @@ def run(
         frames.append(pictures_io.save(dream, frame_file(folder, index), recipe={**mark, "frame": index}))
         picture = dream.mul_(255).round_().div_(255)
     if on_event is not None:
-        on_event(Done((len(frames) - resumed) * octaves * recipe.steps, stopped))
+        on_event(Done((len(frames) - resumed) * each, stopped))
     return Zoom(recipe, tuple(frames), resumed, stopped)

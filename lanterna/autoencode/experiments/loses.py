@@ -14,7 +14,7 @@ from lanterna.autoencode.part import Figure, Part
 from lanterna.autoencode.pictures import Classed
 from lanterna.autoencode.workshop import Workshop
 from lanterna.manifold.measures import auroc
-from lanterna.wording import counted
+from lanterna.wording import counted, figure_text
 
 __all__ = ["make"]
 
@@ -158,7 +158,7 @@ def _bars(lines: list[dict[str, Any]]) -> Tensor:
             label=name,
         )
     one.axhline(0.5, color=COLOURS[5], linestyle=":", label="chance")
-    one.set_xticks(range(len(lines)), [line["class"] for line in lines])
+    one.set_xticks(range(len(lines)), [figure_text(line["class"]) for line in lines])
     one.set_ylim(0, 1.18)
     one.set_xlabel("class left out of training")
     one.set_ylabel("AUROC")

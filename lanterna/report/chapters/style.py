@@ -22,7 +22,7 @@ from lanterna.report.pace import affordable_side, fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.invert import run as recreate
-from lanterna.techniques.style_layers import default_layers, is_plain
+from lanterna.techniques.style_layers import default_content_weight, default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.style_targets import moments_of
 from lanterna.techniques.stylize import Stylized, run
@@ -42,14 +42,11 @@ _MAPS = 64
 # (title, the same in Italian, what differs from the defaults): with content alone the four of the lecture, then the layers
 # one by one.
 _CONTENT = ("content only", "solo contenuto")
-# More than the default: pictures of the tour are small, and half of them is to be seen in "both".
-_CONTENT_WEIGHT = 0.004
-_PAINTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
-    ("both", "entrambi", {"content_weight": _CONTENT_WEIGHT}),
-    ("both, Gram scrambled", "entrambi, Gram rimescolata",
-     {"content_weight": _CONTENT_WEIGHT, "scramble": True, "statistic": "gram"}),
-)  # fmt: skip
+# In chains of convolutions more than the default, for half of the content is to be seen in "both": at 128 px a castle could
+# be made out with this weight, and hardly with a quarter of it.
+_CHAINS_CONTENT = 0.06
+# The four pictures of the lecture but for the content alone.
+_LEAST_PAINTED = 3
 
 
 @torch.no_grad()
@@ -107,14 +104,25 @@ def _steps(context: Context, seconds: float, side: int) -> int:
     return fitting(seconds, cost, HURRIED_STEPS if context.hurried else LEAST_STEPS, MOST_STEPS)
 
 
-def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
+def _content_weight(network: Network) -> float:
+    return _CHAINS_CONTENT if is_plain(network) else default_content_weight(network)
+
+
+def _plans(network: Network, layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
     """Style alone, both, and the control; then, unless in a hurry, style alone with more and more layers."""
+    weight = _content_weight(network)
+    painted: list[tuple[str, str, dict[str, Any]]] = [
+        ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
+        ("both", "entrambi", {"content_weight": weight}),
+        ("both, Gram scrambled", "entrambi, Gram rimescolata",
+         {"content_weight": weight, "scramble": True, "statistic": "gram"}),
+    ]  # fmt: skip
     if hurried:
-        return list(_PAINTED)
+        return painted
     # With all of them it is style only again.
     more = [tuple(layers[: i + 1]) for i in range(len(layers) - 1)]
     return [
-        *_PAINTED,
+        *painted,
         *(
             (f"style only, up to {chosen[-1]}", f"solo stile, fino a {chosen[-1]}",
              {"content_weight": 0.0, "init": "noise", "style_layers": chosen})
@@ -157,7 +165,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     except LanternaError:
         return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
     side, named = _side(context, layers), _style(recipe)
-    plans = _plans(layers, context.hurried)
+    plans = _plans(network, layers, context.hurried)
     part = context.seconds / (len(plans) + len(recipe.styles[1:]) + 1)
     steps = _steps(context, part, side)
     style, content = (pictures_io.load(name, size=side) for name in (named, recipe.picture))
@@ -175,12 +183,12 @@ def _make(context: Context, series: Series) -> Chapter | None:
         result = run(StylizeRecipe.model_validate({**usual, **fields}), network, series.part(part))
         painted.append(result)
         shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps), (result.recipe, None)))
-    if len(shown) <= len(_PAINTED):
+    if len(shown) <= _LEAST_PAINTED:
         return None
     others = []
     for name in recipe.styles[1:]:
         if not series.stopped:
-            asked = StylizeRecipe.model_validate({**usual, "styles": (name,), "content_weight": _CONTENT_WEIGHT})
+            asked = StylizeRecipe.model_validate({**usual, "styles": (name,), "content_weight": _content_weight(network)})
             others.append(_other(run(asked, network, series.part(part)), name, side, network, layers))
     for one in shown:
         one["distance"] = _pair_distance(network, one["picture"], style, layers)
@@ -213,7 +221,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
     figure = render("style.html", grams=grams, **{**values, "others": others})
     both = painted[1]
     said = command(
-        "stylize", recipe.picture, named, content_weight=_CONTENT_WEIGHT, size=side, steps=steps, seed=recipe.seed,
+        "stylize", recipe.picture, named, content_weight=_content_weight(network), size=side, steps=steps, seed=recipe.seed,
         network=network.source, arch=context.arch,
     )  # fmt: skip
     return framed(

@@ -201,7 +201,7 @@
     for (const link of links.values()) link.removeAttribute("aria-current");
     const link = current >= 0 && links.get(chapters[current].id);
     if (link) link.setAttribute("aria-current", "true");
-    here.innerHTML = link ? link.querySelector(".name").innerHTML : "";
+    here.replaceChildren(...(link ? link.querySelector(".name").cloneNode(true).childNodes : []));
     height = current >= 0 ? chapters[current].getBoundingClientRect().top : 0;
   }
   // Another language makes everything longer or shorter: the reader stays at the same chapter.
