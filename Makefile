@@ -7,10 +7,12 @@ PICTURES ?=
 NETWORK ?= efficientnet_lite0
 OUT ?= tour
 CHAPTERS ?=
+STYLE ?=
+LANGUAGE ?= auto
 
 .PHONY: tour test docs setup check format clean
 tour: $(VENV)/.installed
-	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(CHAPTERS),--chapters "$(CHAPTERS)") --network "$(NETWORK)" --out "$(OUT)"
+	@$(BIN)/lanterna tour $(if $(PICTURE),"$(PICTURE)") $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(CHAPTERS),--chapters "$(CHAPTERS)") $(if $(STYLE),--style "$(STYLE)") $(if $(filter-out auto,$(LANGUAGE)),--language "$(LANGUAGE)") --network "$(NETWORK)" --out "$(OUT)"
 
 test: $(VENV)/.installed-dev
 	scripts/install_chromium.sh

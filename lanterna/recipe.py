@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lanterna import pictures
-
 __all__ = ["Named", "Names", "Recipe"]
 
 # Characters of a text, and entries of a list: a recipe may be a stranger's.
@@ -72,4 +70,7 @@ class Recipe(BaseModel):
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of each thing that goes in, by its name: replay warns where it has changed."""
+        # Here, as it imports torch, which the help of a command has no need of.
+        from lanterna import pictures
+
         return {name: pictures.digest(name) for name in self.inputs()}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny
@@ -99,4 +100,29 @@ def whole_tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
         patch.setattr("lanterna.data.files.samples", lambda: few)
         patch.setattr("lanterna.report.kept.cache_dir", lambda: folder / "cache")
         patch.setattr("lanterna.patterns.store.cache_dir", lambda: folder / "cache")
-        return tour(TourRecipe(steps=2, size=32, depths=2, units=3), tiny.network(), folder / "page")
+        return tour(TourRecipe(steps=2, size=32, depths=2, units=3, painter="own"), tiny.network(), folder / "page")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from browsing import chromium
+
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def page(browser: Any, whole_tour: Tour) -> Iterator[Any]:
+    """The page, open; at the end there must have been no error and no request to anywhere."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US", color_scheme="light")
+    opened = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(whole_tour.page.as_uri())
+    yield opened
+    context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [whole_tour.page.as_uri()]

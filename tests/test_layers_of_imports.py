@@ -15,8 +15,9 @@ PACKAGE = ROOT / "lanterna"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("wording",),
     ("errors", "files"),
+    ("samples",),
     ("events", "pictures"),
-    ("progress", "recipe"),
+    ("progress", "recipe", "tour_recipe"),
     ("networks",),
     ("provenance", "data", "studies"),
     ("outside", "bounds"),

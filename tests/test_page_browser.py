@@ -1,13 +1,12 @@
 """The page of the tour in a real browser: nothing is asked of the network, every control works, nothing sticks out."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
-from browsing import chromium, needs_chromium
+from browsing import needs_chromium
 from playwright import sync_api
 
 from lanterna import Network, Preprocessing
@@ -20,29 +19,6 @@ pytestmark = needs_chromium
 # Phone, laptop, projector.
 WIDTHS = {360: 740, 1280: 800, 1920: 1080}
 CHAPTERS = ("best_class", "units", "invert", "dream", "style", "fooled", "manifold", "autoencode", "layers")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as launched:
-        yield launched
-
-
-@pytest.fixture
-def page(browser: Any, whole_tour: Tour) -> Iterator[Any]:
-    """The page, open; at the end there must have been no error and no request to anywhere."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US", color_scheme="light")
-    opened = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(whole_tour.page.as_uri())
-    yield opened
-    context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [whole_tour.page.as_uri()]
 
 
 def test_every_picture_is_readable(page: Any) -> None:

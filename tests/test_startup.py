@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import lanterna
+from lanterna.cli.devices import devices
 from lanterna.cli.main import COMMANDS, app
 
 HEAVY = ("torch", "torchvision", "timm", "numpy", "PIL", "matplotlib", "sklearn", "skimage", "pydantic")
@@ -24,6 +26,18 @@ def test_a_question_to_the_command_line_imports_no_torch(flag: str) -> None:
     found = imported_by(f"from lanterna.cli import main; main([{flag!r}])")
     assert "lanterna.cli.main" in found
     assert not found & set(HEAVY)
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("networks",), ("networks", "--json"), ("tour", "--help")])
+def test_a_question_about_what_there_is_imports_no_torch(words: tuple[str, ...]) -> None:
+    found = imported_by(f"from lanterna.cli import main; main({list(words)!r})")
+    assert "lanterna.cli.options" in found
+    assert not found & {"torch", "torchvision", "timm", "numpy", "PIL", "skimage", "sklearn", "matplotlib"}
+
+
+def test_what_is_told_without_torch_is_what_torch_tells() -> None:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    assert devices() == [name for name, is_there in there.items() if is_there]
 
 
 def test_the_package_itself_imports_no_torch() -> None:

@@ -29,7 +29,7 @@ from lanterna.report.prose import LANGUAGES, PIECES
 from lanterna.report.tour import SIDE, Tour
 from lanterna.techniques.manifold import ManifoldRecipe
 
-QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2}
+QUICK = {"steps": 2, "size": 32, "depths": 2, "units": 2, "painter": "own"}
 
 
 @pytest.fixture(autouse=True)
@@ -340,5 +340,6 @@ def test_pixels_go_with_chains_of_convolutions_and_large_pictures(lite0: Network
 
 
 def test_small_activations_are_said_with_their_digits() -> None:
-    said = environment().from_string("{{ 12.345|value }}, {{ 0|value }}, {{ -0.000351|value }}, {{ 2e-9|value }}").render()
-    assert said == "12.35, 0.00, \u22120.00035, 2e\u221209"
+    page = environment().from_string("{{ 12.345|value }}; {{ 0|value }}; {{ -0.000351|value }}; {{ 2e-9|value }}")
+    assert page.render(language="en") == "12.35; 0.00; \u22120.00035; 2e\u221209"
+    assert page.render(language="it") == "12,35; 0,00; \u22120,00035; 2e\u221209"

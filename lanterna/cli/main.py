@@ -12,7 +12,7 @@ from types import FrameType
 import cyclopts
 
 from lanterna import __version__
-from lanterna.cli.console import errors
+from lanterna.cli.console import errors, typed
 from lanterna.errors import LanternaError, UnknownNameError
 from lanterna.wording import shortened
 
@@ -69,7 +69,7 @@ COMMANDS = {
     ),
     "fetch": (
         "look:fetch",
-        "Bring networks and data that are not there yet; the only command that goes on the internet by itself.",
+        "Bring networks and data that are not there yet, by pip.",
     ),
     "doctor": (
         "look:doctor",
@@ -139,12 +139,15 @@ def _told(error: OSError) -> str:
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    0 done, 1 failed, 2 wrong usage or input, 4 something is missing, 130 interrupted, 143 the same by SIGTERM.
+    0 done, 1 failed, 2 wrong usage or input, 3 part of it failed, 4 something is missing, 130 interrupted, 143 the same by
+    SIGTERM.
     """
     _with_streams()
+    given = list(sys.argv[1:] if tokens is None else tokens)
+    typed.set(tuple(given))
     with _terminated_as_interrupted() as terminated:
         try:
-            code = _run(list(sys.argv[1:] if tokens is None else tokens))
+            code = _run(given)
             # Here, where a failure can still be told.
             sys.stdout.flush()
         except KeyboardInterrupt:

@@ -5,19 +5,20 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import torch
 from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
 from lanterna.errors import InputError
 from lanterna.files import expanded, read_regular
-from lanterna.networks.network import Network
-from lanterna.networks.sources import load
-from lanterna.outside import admit, refuse
 from lanterna.recipe import Recipe
 from lanterna.wording import shortened
+
+# Torch takes seconds to import, which the help of a command and questions about the installation have no need of: what
+# needs it is imported where it is used.
+if TYPE_CHECKING:
+    from lanterna.networks.network import Network
 
 __all__ = ["Arch", "Common", "FromFile", "field_help", "load_network", "make_recipe", "readable"]
 
@@ -39,6 +40,8 @@ class Common:
 
     def apply(self) -> None:
         """Set the number of threads: only the command line does so, never the library."""
+        import torch
+
         if self.threads is not None:
             if self.threads < 1:
                 raise InputError(f"--threads {self.threads} is too few; give 1 or more")
@@ -69,8 +72,12 @@ class FromFile:
 _MOST_BYTES = 1 << 20
 
 
-def load_network(spec: str, common: Common, arch: str | None = None) -> Network:
+def load_network(spec: str, common: Common, arch: str | None = None) -> "Network":
     """The network on the device asked for. Raises InputError where there is no such device."""
+    import torch
+
+    from lanterna.networks.sources import load
+
     common.apply()
     network = load(spec, arch=arch)
     if common.device == "cpu":
@@ -110,6 +117,8 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
         raise InputError(readable(error)) from error
     if file is None or source is None or source.trust:
         return made
+    from lanterna.outside import admit, refuse
+
     admitted = admit(made, folders=[Path(), expanded(file).absolute().parent], only=set(base) - set(given))
     refuse(admitted.refused, str(file), "If you trust it, add --trust; or give your own as flags")
     assert isinstance(admitted.recipe, recipe)

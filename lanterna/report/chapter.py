@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 from torch import Tensor
@@ -10,13 +11,12 @@ from torch import Tensor
 from lanterna.networks.learnt import Learnt
 from lanterna.networks.network import Network, Prediction
 from lanterna.progress import Series
+from lanterna.report.figures import Figure
 from lanterna.report.how import How
 from lanterna.report.page import render
 from lanterna.report.papers import Paper
-from lanterna.report.prose import said, title
-
-if TYPE_CHECKING:
-    from lanterna.report.tour import TourRecipe
+from lanterna.report.prose import plain, said, title
+from lanterna.tour_recipe import TourRecipe
 
 __all__ = ["Chapter", "ChapterKind", "Context", "framed", "left_out"]
 
@@ -30,7 +30,7 @@ class Context:
     goes with a network out of a file; `learnt` what its kernels tell of learning.
     """
 
-    recipe: "TourRecipe"
+    recipe: TourRecipe
     network: Network
     picture: Tensor
     small: Tensor
@@ -39,6 +39,11 @@ class Context:
     seconds: float
     arch: str | None = None
     learnt: Learnt | None = None
+
+    @property
+    def name(self) -> str:
+        """The picture's file without its folders, or the sample's name: what the page calls it."""
+        return Path(self.recipe.picture).name
 
     @property
     def hurried(self) -> bool:
@@ -55,18 +60,27 @@ class Context:
 class Chapter:
     """One chapter, made: `numbers` are what `--json` prints for it, ready for JSON.
 
-    `left_out` says why where the chapter does not apply, by the name of the reason.
+    `left_out` says why where the chapter does not apply, by the name of the reason. `figures` are its pictures as files.
     """
 
     name: str
     html: Markup
     numbers: dict[str, Any] = field(default_factory=dict)
     left_out: str | None = None
+    figures: tuple[Figure, ...] = ()
 
     @property
     def title(self) -> str:
         """In English."""
         return title(self.name)
+
+    @property
+    def why(self) -> str | None:
+        """Why it was left out and how to get it, in English and without markup; None where it is there."""
+        if self.left_out is None:
+            return None
+        values = {name: value for name, value in self.numbers.items() if name != "left_out"}
+        return plain("left_out", self.left_out, **values)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ from lanterna.networks.builtin import BUILTIN, DATA_FILES
 from lanterna.networks.checkpoints import state_digest
 from lanterna.networks.wheels import cache_dir
 from lanterna.report.chapter import Chapter, Context
+from lanterna.report.figures import Figure
+from lanterna.report.painter import PAINTED
 
 __all__ = ["find", "keep", "key", "surroundings"]
 
-# Chapters are half a megabyte each; the oldest go first.
-_MOST = 80
+# Chapters have up to some twenty megabytes each, with their figures at full quality; the oldest go first.
+_MOST = 40
 
 
 @cache
@@ -31,7 +33,7 @@ def _package() -> str:
     """The version and, for whoever changes the code, its content."""
     digest = hashlib.sha256(lanterna.__version__.encode())
     root = Path(lanterna.__file__).parent
-    kinds = (".py", ".html", ".css", ".js", ".json", ".png", ".safetensors")
+    kinds = (".py", ".html", ".css", ".js", ".json", ".txt", ".png", ".safetensors")
     for file in sorted(path for path in root.rglob("*") if path.suffix in kinds):
         digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
     return digest.hexdigest()
@@ -57,8 +59,11 @@ def surroundings(context: Context) -> str:
 
 def key(name: str, context: Context, surrounding: str) -> str:
     """The hash for one chapter, whose seconds are the context's."""
-    recipe = context.recipe.model_dump(mode="json", exclude={"chapters", "seconds"})
-    said = json.dumps([name, recipe, round(context.seconds, 3), context.side, surrounding], sort_keys=True)
+    # Every chapter is in all languages, and few are painted.
+    others = {"chapters", "seconds", "language"} | (set() if name in PAINTED else {"styles", "painter"})
+    recipe = context.recipe.model_dump(mode="json", exclude=others)
+    paintings = [pictures_io.digest(style) for style in context.recipe.styles] if name in PAINTED else []
+    said = json.dumps([name, recipe, paintings, round(context.seconds, 3), context.side, surrounding], sort_keys=True)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -67,7 +72,8 @@ def find(name: str) -> Chapter | None:
     path = _folder() / f"{name}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        chapter = Chapter(found["name"], Markup(found["html"]), found["numbers"], found["left_out"])
+        figures = tuple(map(Figure.from_json, found["figures"]))
+        chapter = Chapter(found["name"], Markup(found["html"]), found["numbers"], found["left_out"], figures)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -80,7 +86,15 @@ def find(name: str) -> Chapter | None:
 
 def keep(name: str, chapter: Chapter) -> None:
     """Keep a finished chapter. A cache that can't be written costs time the next time, and is no reason to fail."""
-    text = json.dumps({"name": chapter.name, "html": chapter.html, "numbers": chapter.numbers, "left_out": chapter.left_out})
+    text = json.dumps(
+        {
+            "name": chapter.name,
+            "html": chapter.html,
+            "numbers": chapter.numbers,
+            "left_out": chapter.left_out,
+            "figures": [figure.to_json() for figure in chapter.figures],
+        }
+    )
     with suppress(OSError):
         replace_file(_folder() / f"{name}.json", [text.encode("utf-8", "surrogatepass")])
         kept = sorted(_folder().glob("*.json"), key=lambda path: path.stat().st_mtime)

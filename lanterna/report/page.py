@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import math
-import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import PictureError
 from lanterna.files import replace_file, try_folder
+from lanterna.report.figures import collect
+from lanterna.report.words import FILTERS, both
 from lanterna.wording import visible
 
 __all__ = ["check_folder", "environment", "picture_data", "render", "write_page"]
@@ -29,8 +29,6 @@ _FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".html", ".json")
 @cache
 def environment() -> jinja2.Environment:
     """The templates of `report/templates`, with what they may call."""
-    from lanterna.report.prose import both
-
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("lanterna", "report/templates"),
         autoescape=True,
@@ -38,54 +36,15 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"picture": picture_data, "both": both, "columns": _columns}
+    made.globals |= {"picture": picture_data, "collect": collect, "both": both, "columns": _columns}
+    made.filters |= FILTERS
     made.filters["allowed"] = _allowed
-    made.filters |= {"pct": _percent, "num": _number, "value": _value, "count": _count}
-    made.filters |= {"layer": _layer, "strato": _strato, "classe": _classe, "listed": _listed}
     return made
 
 
 def _allowed(script: str) -> str:
     """What a Content-Security-Policy calls a script of the page itself: with it, no other script runs."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
-
-
-def _percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f}\u00a0%"
-
-
-def _number(value: float, form: str = ".2f") -> str:
-    return format(value, form).replace("-", "\u2212")
-
-
-def _value(value: float) -> str:
-    """An activation, of whatever scale a network has."""
-    return _number(value) if abs(value) >= 0.1 or not value else _number(value, ".2g")
-
-
-def _count(value: int) -> str:
-    """Thousands apart by a narrow space, which is right in every language."""
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def _layer(name: str) -> str:
-    """A layer within a sentence: those of an `nn.Sequential` are numbers, which would be read as such."""
-    return f"layer {name}" if name.isdecimal() else name
-
-
-def _strato(name: str) -> str:
-    return f"strato {name}" if name.isdecimal() else name
-
-
-def _classe(label: str) -> str:
-    """A class in Italian: names are the network's own, but the word before a mere number is ours."""
-    return re.sub(r"^class (?=\d+$)", "classe ", label)
-
-
-def _listed(values: Sequence[object], last: str) -> str:
-    """ "2, 8 and 32": with the word `last` before the last of several."""
-    *others, end = map(str, values)
-    return f"{', '.join(others)} {last} {end}" if others else end
 
 
 def _columns(count: int) -> int:

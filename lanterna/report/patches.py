@@ -14,7 +14,7 @@ from lanterna.networks.depths import layers_through_depth
 from lanterna.networks.network import Network
 from lanterna.networks.wheels import find
 from lanterna.techniques.found import Patterns
-from lanterna.techniques.likeness import load_judge
+from lanterna.techniques.likeness import load_second
 from lanterna.techniques.units import Unit
 
 __all__ = ["likeness", "picture_of"]
@@ -22,9 +22,9 @@ __all__ = ["likeness", "picture_of"]
 
 def _witness(network: Network) -> Network | None:
     """A second network that is here: a classifier, else the small VGG."""
-    judge = load_judge(None, network)
-    if judge is not None or network.name == "vgg16_hed":
-        return judge
+    second = load_second(None, network)
+    if second is not None or network.name == "vgg16_hed":
+        return second
     here = all(find(file) is not None for entry in BUILTIN if entry.name == "vgg16_hed" for file in entry.wheel_files)
     return vgg16_hed().to(network.device) if here else None
 

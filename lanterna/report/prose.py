@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from lanterna.report.page import environment
 
-__all__ = ["LANGUAGES", "PIECES", "both", "said", "title"]
+__all__ = ["LANGUAGES", "PIECES", "plain", "said", "title"]
 
 # By the tags that browsers and speech know them by; the first is what is shown before anybody chooses.
 LANGUAGES: Mapping[str, str] = {"en": "English", "it": "Italiano"}
@@ -23,17 +23,17 @@ def said(chapter: str, piece: str, tag: str = "div", **values: Any) -> Markup:
     made = Markup("")
     for language in LANGUAGES:
         template = environment().get_template(f"prose/{language}/{chapter}.html")
-        text = "".join(template.blocks[piece](template.new_context(values)))
+        text = "".join(template.blocks[piece](template.new_context({**values, "language": language})))
         made += Markup(f'<{tag} lang="{language}">{text.strip()}</{tag}>')
     return made
 
 
+def plain(chapter: str, piece: str, language: str = "en", **values: Any) -> str:
+    """One piece as plain text, for a terminal."""
+    template = environment().get_template(f"prose/{language}/{chapter}.html")
+    return Markup("".join(template.blocks[piece](template.new_context({**values, "language": language})))).striptags()
+
+
 def title(chapter: str, language: str = "en") -> str:
     """A chapter's title as plain text."""
-    template = environment().get_template(f"prose/{language}/{chapter}.html")
-    return Markup("".join(template.blocks["title"](template.new_context({})))).strip().unescape()
-
-
-def both(english: str, italian: str) -> Markup:
-    """A few words in the middle of a figure, in both languages."""
-    return Markup('<span lang="en">{}</span><span lang="it">{}</span>').format(english, italian)
+    return plain(chapter, "title", language)

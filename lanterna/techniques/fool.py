@@ -16,11 +16,13 @@ from lanterna import pictures as pictures_io
 from lanterna.attacks import Attacked, ConfidenceAbove, Criterion, Misclassified, Targeted, rounded
 from lanterna.errors import InputError, MissingError
 from lanterna.events import Listener
+from lanterna.networks.builtin import imagenet_labels
 from lanterna.networks.network import Network, Prediction
 from lanterna.networks.sources import load
 from lanterna.pictures.colour import luminance
 from lanterna.recipe import Names, Recipe
 from lanterna.techniques.fooled import Fooled, Transfer
+from lanterna.techniques.likeness import shares_labels
 
 __all__ = ["AttackName", "FoolRecipe", "run", "second_network"]
 
@@ -81,8 +83,8 @@ class FoolRecipe(Recipe):
         str | None,
         Names("network", ("none",)),
         Field(
-            description="a second network that is shown the same picture, or none; by default efficientnet_lite1 "
-            "where it is here"
+            description="a second network with the same classes that is shown the same picture, or none; by default "
+            "efficientnet_lite1 where it is here"
         ),
     ] = None
 
@@ -130,16 +132,21 @@ def _check(recipe: FoolRecipe, network: Network) -> None:
 
 
 def second_network(name: str | None, network: Network) -> Network | None:
-    """The network that is asked as well: by name, or efficientnet_lite1 (or lite0 beside that one) where it is here, or
-    none."""
-    if name == "none":
+    """The network that is asked as well: by name, or efficientnet_lite1 (or lite0 beside that one) where it is here.
+
+    None for the name "none", and where it does not know the classes of `network`: it could not say what they became.
+    """
+    # Those that are built in know ImageNet's classes: no need to load them to see that they don't know others.
+    if name == "none" or (name is None and network.labels != imagenet_labels()):
         return None
-    if name is not None:
-        return load(name)
+    usual = "efficientnet_lite0" if network.name == "efficientnet_lite1" else "efficientnet_lite1"
     try:
-        return load("efficientnet_lite0" if network.name == "efficientnet_lite1" else "efficientnet_lite1")
+        second = load(name or usual)
     except MissingError:
+        if name is not None:
+            raise
         return None
+    return second if shares_labels(second, network) else None
 
 
 def _attack(
@@ -229,7 +236,7 @@ def run(recipe: FoolRecipe, network: Network, on_event: Listener | None = None) 
         after=_predict(network, result),
         with_noise=_predict(network, noise[:1]),
         noise_success=float(by_noise.float().mean()),
-        transfer=None if second is None else _transfer(second, picture, result, noise[:1], wanted, network),
+        transfer=None if second is None else _transfer(second, picture, result, noise[:1], wanted),
         stopped=raw.stopped,
     )
 
@@ -240,13 +247,10 @@ def _predict(network: Network, picture: Tensor) -> tuple[Prediction, ...]:
         return tuple(network.predictions(network.logits(picture)[0], 3))
 
 
-def _transfer(
-    second: Network, picture: Tensor, result: Tensor, noise: Tensor, wanted: Criterion, network: Network
-) -> Transfer:
+def _transfer(second: Network, picture: Tensor, result: Tensor, noise: Tensor, wanted: Criterion) -> Transfer:
     """What the second network sees, after its own resize and crop."""
     before, after, noisy = (second.classify(shown.cpu(), 1)[0][0] for shown in (picture, result, noise))
-    # Targets have a meaning for it only where it has the same classes.
-    same = second.labels == network.labels and wanted.sign < 0
+    same = wanted.sign < 0
     return Transfer(
         second.name,
         before,

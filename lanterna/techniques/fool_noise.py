@@ -59,7 +59,7 @@ class FoolNoiseRecipe(Recipe):
     second: Annotated[
         str | None,
         Names("network", ("none",)),
-        Field(description="a second network that is shown the same pictures, or none"),
+        Field(description="a second network with the same classes, shown the same pictures, or none"),
     ] = None
 
 
@@ -290,7 +290,7 @@ def run(recipe: FoolNoiseRecipe, network: Network, on_event: Listener | None = N
         raise InputError("stopped before the first picture was made; nothing to show")
     shown = torch.stack([one.picture for one in made]).expand(-1, 3, -1, -1)
     agreed = None
-    if second is not None and second.labels == network.labels:
+    if second is not None:
         agreed = tuple(second.classify(one[None], 1)[0][0].index == index for one, index in zip(shown, chosen, strict=True))
     controls: list[_Made] = []
     if recipe.control and not stopped:

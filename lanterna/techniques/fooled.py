@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from lanterna import pictures as pictures_io
+from lanterna.networks.builtin import imagenet_labels
 from lanterna.networks.network import Prediction
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ class Fooled:
         )
         rows = [columns[0], beside, columns[1], columns[2]]
         shown = [self.picture, self.difference, self.result, self.noise, *(pictures_io.bars(row, width) for row in rows)]
-        fetch = "" if self.recipe.second == "none" else "; lanterna fetch efficientnet_lite1 brings one"
+        # What could be fetched knows the classes of ImageNet.
+        helps = self.recipe.second != "none" and self.label in imagenet_labels()
+        fetch = "; lanterna fetch efficientnet_lite1 brings one" if helps else ""
         other = "a second network" if second else f"no second network{fetch}"
         return pictures_io.sheet(shown, [*self.captions(), self.network, other, self.network, self.network], columns=4)
 

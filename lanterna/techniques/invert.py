@@ -108,7 +108,7 @@ class InvertRecipe(Recipe):
     judge: Annotated[
         str | None,
         Names("network", ("none",)),
-        Field(description="a second network with classes, or none; by default a built-in one that is here"),
+        Field(description="a second network with the same classes, or none; by default a built-in one that is here"),
     ] = None
 
 

@@ -9,11 +9,23 @@ from torch import Tensor
 from lanterna import pictures as pictures_io
 from lanterna.errors import InputError
 from lanterna.networks import wheels
-from lanterna.networks.builtin import BUILTIN
+from lanterna.networks.builtin import BUILTIN, imagenet_labels
 from lanterna.networks.network import LOGITS, Network
 from lanterna.networks.sources import load
 
-__all__ = ["Real", "kept", "load_judge", "mean_pair_distance", "psnr", "real_distances", "same_class", "ssim"]
+__all__ = [
+    "Real",
+    "kept",
+    "load_judge",
+    "load_second",
+    "mean_pair_distance",
+    "not_asked",
+    "psnr",
+    "real_distances",
+    "same_class",
+    "shares_labels",
+    "ssim",
+]
 
 # Eight bits can't tell more: equal pictures.
 _MOST_DB = 100.0
@@ -114,8 +126,13 @@ def same_class(judge: Network, pictures: Tensor, original: Tensor) -> tuple[bool
     return tuple((best[1:] == best[0]).tolist())
 
 
-def load_judge(name: str | None, network: Network) -> Network | None:
-    """The second network: `name`, or by default a built-in classifier that is here and is not `network`; "none" for none.
+def shares_labels(second: Network, network: Network) -> bool:
+    """Whether two networks speak of the same classes: only then does the answer of one say anything of the other's."""
+    return bool(network.labels) and second.labels == network.labels
+
+
+def load_second(name: str | None, network: Network) -> Network | None:
+    """Another network: `name`, or by default a built-in classifier that is here and is not `network`; "none" for none.
 
     Raises InputError for one that has no classes.
     """
@@ -129,7 +146,21 @@ def load_judge(name: str | None, network: Network) -> Network | None:
         )
         if name is None:
             return None
-    judge = load(name).to(network.device)
-    if not classifies(judge):
+    second = load(name).to(network.device)
+    if not classifies(second):
         raise InputError(f"the second network {name} has no classes, so it can't judge; give a classifier, or none")
-    return judge
+    return second
+
+
+def load_judge(name: str | None, network: Network) -> Network | None:
+    """`load_second`, where it knows the labels of `network`; else None."""
+    # Those that are built in know ImageNet's: no need to load them to see that they don't know others.
+    if name is None and network.labels != imagenet_labels():
+        return None
+    judge = load_second(name, network)
+    return judge if judge is not None and shares_labels(judge, network) else None
+
+
+def not_asked(name: str | None, asked: bool) -> str | None:
+    """What to say where a second network that was named was not asked; None where there is nothing to say."""
+    return None if name in (None, "none") or asked else f"{name} was not asked: it does not know this network's classes"

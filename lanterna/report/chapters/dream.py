@@ -105,7 +105,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
                     grid += [entry for entry in strip if entry["layer"] == layer][:1]
                 elif not series.stopped:
                     made = _dream(context, series, weight, side, layer, strength)
-                    grid.append(_shown(made, f"{strength:g} × steps", f"{strength:g} × i passi"))
+                    grid.append(_shown(made, f"{strength:g} × steps", f"{strength:g} × i passi".replace(".", ",")))
     except InputError:
         # A picture of this chapter's small size holds no two octaves for a network with long strides.
         if not strip:
@@ -114,7 +114,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         return None
     whole = next((entry for entry in strip if entry["layer"] == best), strip[-1])
     values = {
-        "picture": recipe.picture,
+        "picture": context.name,
         "strip": strip,
         "controls": controls,
         "best": best,

@@ -218,6 +218,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
         {
             "layer": one.layer,
             "picture": one.pictures[0],
+            "made": (made.recipe, SAMPLES * i),
             "error": statistics.mean(one.feature_error),
             "reached": _reached(one),
             "decibels": statistics.mean(one.psnr),
@@ -225,7 +226,7 @@ def _make(context: Context, series: Series) -> Chapter | None:
             "blank": blanks.get(one.layer),
             "other": others.get(one.layer),
         }
-        for one in made.each.recreations
+        for i, one in enumerate(made.each.recreations)
     ]
     reached = [error for error, row in zip(errors, rows, strict=True) if row["reached"]]
     claims = _verdict(made, rows[0]["other"], spearman(range(len(reached)), reached) if len(reached) > 2 else None)

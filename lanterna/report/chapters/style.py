@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from lanterna.errors import LanternaError
 from lanterna.networks.adapt import adapted
 from lanterna.networks.network import Network
 from lanterna.progress import Series
+from lanterna.recipe import Recipe
 from lanterna.report import papers
 from lanterna.report.chapter import Chapter, ChapterKind, Context, framed, left_out
 from lanterna.report.chapters.invert import prior_for, recreation
@@ -20,31 +22,31 @@ from lanterna.report.pace import affordable_side, fitting, step_cost
 from lanterna.report.page import render
 from lanterna.techniques.invert import InvertRecipe
 from lanterna.techniques.invert import run as recreate
-from lanterna.techniques.style_layers import default_layers, is_plain
+from lanterna.techniques.style_layers import default_content_weight, default_layers, is_plain
 from lanterna.techniques.style_recipe import StylizeRecipe
 from lanterna.techniques.style_targets import moments_of
 from lanterna.techniques.stylize import Stylized, run
+from lanterna.tour_recipe import TourRecipe
 
 __all__ = ["KIND", "gram_picture"]
 
 # The second is for whoever brings the first.
 STYLES = ("coffee", "flower")
-# The longer side: less where a picture's pass takes more operations than that, or the reader is in a hurry.
+# The longer side: less where a picture's pass takes more operations than that in the usual time, or the reader is in a hurry.
 SIDE, LEAST_SIDE, _OPERATIONS = 192, 128, 1.05e10
-LEAST_STEPS, MOST_STEPS = 60, 150
+_USUAL_SECONDS: float = TourRecipe.model_fields["seconds"].default
+# In a hurry VGG takes half a second of one core for a step: its shapes and colours are there after the first number.
+HURRIED_STEPS, LEAST_STEPS, MOST_STEPS = 40, 60, 150
 # Of the layer whose correlations are shown.
 _MAPS = 64
 # (title, the same in Italian, what differs from the defaults): with content alone the four of the lecture, then the layers
 # one by one.
 _CONTENT = ("content only", "solo contenuto")
-# More than the default: pictures of the tour are small, and half of them is to be seen in "both".
-_CONTENT_WEIGHT = 0.004
-_PAINTED: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
-    ("both", "entrambi", {"content_weight": _CONTENT_WEIGHT}),
-    ("both, Gram scrambled", "entrambi, Gram rimescolata",
-     {"content_weight": _CONTENT_WEIGHT, "scramble": True, "statistic": "gram"}),
-)  # fmt: skip
+# In chains of convolutions more than the default, for half of the content is to be seen in "both": at 128 px a castle could
+# be made out with this weight, and hardly with a quarter of it.
+_CHAINS_CONTENT = 0.06
+# The four pictures of the lecture but for the content alone.
+_LEAST_PAINTED = 3
 
 
 @torch.no_grad()
@@ -82,30 +84,45 @@ def _liveliest(network: Network, style: Tensor, layer: str) -> Tensor:
 
 
 def _side(context: Context, layers: Sequence[str]) -> int:
-    return LEAST_SIDE if context.hurried else affordable_side(context.network, layers[-1:], SIDE, _OPERATIONS)
+    if context.hurried:
+        return LEAST_SIDE
+    operations = _OPERATIONS * max(context.recipe.seconds / _USUAL_SECONDS, 1)
+    return affordable_side(context.network, layers[-1:], SIDE, operations)
 
 
-def _style(picture: str) -> str:
-    return next(name for name in STYLES if name != picture)
+def _style(recipe: TourRecipe) -> str:
+    """The style that is taken apart: the reader's first painting, or a sample."""
+    return recipe.styles[0] if recipe.styles else next(name for name in STYLES if name != recipe.picture)
 
 
 def _steps(context: Context, seconds: float, side: int) -> int:
     """How many steps of each run fit into its seconds, from the time of a few real ones."""
     if context.recipe.steps is not None:
         return context.recipe.steps
-    probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe.picture),), size=str(side), steps=4)
+    probe = StylizeRecipe(content=context.recipe.picture, styles=(_style(context.recipe),), size=str(side), steps=4)
     cost = step_cost(lambda listen: run(probe, context.network, listen))
-    return fitting(seconds, cost, LEAST_STEPS, MOST_STEPS)
+    return fitting(seconds, cost, HURRIED_STEPS if context.hurried else LEAST_STEPS, MOST_STEPS)
 
 
-def _plans(layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
+def _content_weight(network: Network) -> float:
+    return _CHAINS_CONTENT if is_plain(network) else default_content_weight(network)
+
+
+def _plans(network: Network, layers: Sequence[str], hurried: bool) -> list[tuple[str, str, dict[str, Any]]]:
     """Style alone, both, and the control; then, unless in a hurry, style alone with more and more layers."""
+    weight = _content_weight(network)
+    painted: list[tuple[str, str, dict[str, Any]]] = [
+        ("style only", "solo stile", {"content_weight": 0.0, "init": "noise"}),
+        ("both", "entrambi", {"content_weight": weight}),
+        ("both, Gram scrambled", "entrambi, Gram rimescolata",
+         {"content_weight": weight, "scramble": True, "statistic": "gram"}),
+    ]  # fmt: skip
     if hurried:
-        return list(_PAINTED)
+        return painted
     # With all of them it is style only again.
     more = [tuple(layers[: i + 1]) for i in range(len(layers) - 1)]
     return [
-        *_PAINTED,
+        *painted,
         *(
             (f"style only, up to {chosen[-1]}", f"solo stile, fino a {chosen[-1]}",
              {"content_weight": 0.0, "init": "noise", "style_layers": chosen})
@@ -123,8 +140,17 @@ def _content_alone(context: Context, content: Tensor, steps: int) -> InvertRecip
     )  # fmt: skip
 
 
-def _shown(titles: tuple[str, str], picture: Tensor, losses: dict[str, float], steps: list[int]) -> dict[str, Any]:
-    return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps}
+def _shown(
+    titles: tuple[str, str], picture: Tensor, losses: dict[str, float], steps: list[int], made: tuple[Recipe, int | None]
+) -> dict[str, Any]:
+    return {"title": titles[0], "italian": titles[1], "picture": picture, "losses": losses, "steps": steps, "made": made}
+
+
+def _other(made: Stylized, name: str, side: int, network: Network, layers: Sequence[str]) -> dict[str, Any]:
+    """The same content in one more style."""
+    style = pictures_io.load(name, size=side)
+    distance = _pair_distance(network, made.picture, style, layers)
+    return {"name": Path(name).name, "style": style, "picture": made.picture, "recipe": made.recipe, "distance": distance}
 
 
 def _make(context: Context, series: Series) -> Chapter | None:
@@ -138,9 +164,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
         network.check_size((LEAST_SIDE, LEAST_SIDE), layers)
     except LanternaError:
         return left_out(KIND.name, "too_small", network=network.name, side=LEAST_SIDE)
-    side, named = _side(context, layers), _style(recipe.picture)
-    plans = _plans(layers, context.hurried)
-    part = context.seconds / (len(plans) + 1)
+    side, named = _side(context, layers), _style(recipe)
+    plans = _plans(network, layers, context.hurried)
+    part = context.seconds / (len(plans) + len(recipe.styles[1:]) + 1)
     steps = _steps(context, part, side)
     style, content = (pictures_io.load(name, size=side) for name in (named, recipe.picture))
     alone = _content_alone(context, content, steps)
@@ -148,19 +174,22 @@ def _make(context: Context, series: Series) -> Chapter | None:
     if not recreated.recreations:
         return None
     made = recreated.recreations[0]
-    shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps])]
+    shown = [_shown(_CONTENT, made.pictures, {"feature_error": made.feature_error[0]}, [recreated.steps], (alone, 0))]
+    usual = {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed}
     painted: list[Stylized] = []
     for english, italian, fields in plans:
         if series.stopped:
             break
-        asked = StylizeRecipe.model_validate(
-            {"content": recipe.picture, "styles": (named,), "size": str(side), "steps": steps, "seed": recipe.seed, **fields}
-        )
-        result = run(asked, network, series.part(part))
+        result = run(StylizeRecipe.model_validate({**usual, **fields}), network, series.part(part))
         painted.append(result)
-        shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps)))
-    if len(shown) <= len(_PAINTED):
+        shown.append(_shown((english, italian), result.picture, result.losses, list(result.steps), (result.recipe, None)))
+    if len(shown) <= _LEAST_PAINTED:
         return None
+    others = []
+    for name in recipe.styles[1:]:
+        if not series.stopped:
+            asked = StylizeRecipe.model_validate({**usual, "styles": (name,), "content_weight": _content_weight(network)})
+            others.append(_other(run(asked, network, series.part(part)), name, side, network, layers))
     for one in shown:
         one["distance"] = _pair_distance(network, one["picture"], style, layers)
     gram_layer = layers[min(1, len(layers) - 1)]
@@ -173,8 +202,9 @@ def _make(context: Context, series: Series) -> Chapter | None:
         )
     ]
     values = {
-        "picture": recipe.picture,
-        "style_name": named,
+        "picture": context.name,
+        "style_name": Path(named).name,
+        "others": [one["name"] for one in others],
         "network": network.name,
         "plain": is_plain(network),
         "photograph_distance": _pair_distance(network, content, style, layers),
@@ -187,10 +217,11 @@ def _make(context: Context, series: Series) -> Chapter | None:
         "steps": steps,
         "content_layer": made.layer,
     }
-    figure = render("style.html", style=style, content=content, four=shown[:4], more=shown[4:], grams=grams, **values)
+    values |= {"style": style, "content": content, "four": shown[:4], "more": shown[4:]}
+    figure = render("style.html", grams=grams, **{**values, "others": others})
     both = painted[1]
     said = command(
-        "stylize", recipe.picture, named, content_weight=_CONTENT_WEIGHT, size=side, steps=steps, seed=recipe.seed,
+        "stylize", recipe.picture, named, content_weight=_content_weight(network), size=side, steps=steps, seed=recipe.seed,
         network=network.source, arch=context.arch,
     )  # fmt: skip
     return framed(
@@ -204,11 +235,14 @@ def _make(context: Context, series: Series) -> Chapter | None:
         ],
         papers=(papers.GATYS_TEXTURE, papers.GATYS),
         numbers={
+            "network": network.name,
+            "styles": [named, *recipe.styles[1:]],
             "photograph_pair_distance": values["photograph_distance"],
             "pictures": [
                 {"title": one["title"], "losses": one["losses"], "steps": one["steps"], "pair_distance": one["distance"]}
                 for one in shown
             ],
+            "other_styles": [{"style": one["name"], "pair_distance": one["distance"]} for one in others],
         },
         random=context.random,
     )  # fmt: skip

@@ -77,6 +77,8 @@ def _shown(result: Visualization, found: Patterns | None) -> list[dict[str, Any]
         shown.append(
             {
                 "picture": _with_filter(result, i),
+                # A picture beside its filter is none that the technique makes by itself.
+                "made": None if result.exact[i] else (result.recipe, i),
                 "exact": result.exact[i],
                 "title": unit.title,
                 "activation": activation,

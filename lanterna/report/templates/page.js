@@ -26,7 +26,7 @@
     title.textContent = italian ? title.dataset.it : title.dataset.en;
     document.dispatchEvent(new Event("language"));
   }
-  const wished = memory.get("language") ?? (navigator.language.startsWith("it") ? "it" : "en");
+  const wished = root.dataset.opensIn ?? memory.get("language") ?? (navigator.language.startsWith("it") ? "it" : "en");
   for (const [name, value] of [["language", wished], ["theme", memory.get("theme")]]) {
     const input = value && document.getElementById(name + "-" + value);
     if (input) input.checked = true;
@@ -61,30 +61,64 @@
     if (units.length) activate(units[0]);
   }
 
-  // Every picture can be enlarged.
+  // Every picture can be enlarged: what was made for a unit beside what was found and seen, its control beside what was seen.
   const zoom = document.getElementById("zoom");
-  const pictures = all("figure img");
+  const shots = zoom.querySelector(".shots");
+  const frame = shots.firstElementChild;
+  const groups = [];
+  for (const unit of all(".unit")) {
+    const [made, found, seen, control] = all("img", unit);
+    groups.push({ unit, images: [made, found, seen].filter(Boolean) });
+    if (control) groups.push({ unit, images: [seen, control] });
+  }
+  for (const image of all("figure img")) {
+    if (!image.closest(".unit, #zoom")) groups.push({ images: [image] });
+  }
+  groups.sort((one, two) => one.images[0].compareDocumentPosition(two.images[0]) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
   let shown = 0;
+  // Lists within a caption are rows of it: their words alone would run into each other.
+  function caption(image) {
+    const written = image.closest("figure").querySelector("figcaption");
+    if (!written) return image.alt;
+    const lists = all("dl, ol", written);
+    const rows = lists.flatMap((list) => [...list.children]).map((row) => row.innerText);
+    for (const list of lists) list.hidden = true;
+    const head = written.innerText;
+    for (const list of lists) list.hidden = false;
+    return [head, rows.join(", ")].map((text) => text.replace(/\s+/g, " ").trim()).filter(Boolean).join(": ");
+  }
   function enlarge(index, step = 1) {
-    shown = (index + pictures.length) % pictures.length;
-    const image = pictures[shown];
-    if (image.lang && image.lang !== language()) { enlarge(shown + step, step); return; }
-    const target = zoom.querySelector("img");
-    target.src = image.src;
-    target.alt = image.alt;
-    target.classList.toggle("pixels", getComputedStyle(image).imageRendering === "pixelated");
-    const caption = image.closest("figure").querySelector("figcaption");
-    zoom.querySelector("p").textContent = caption ? caption.innerText.replace(/\s+/g, " ") : image.alt;
+    shown = (index + groups.length) % groups.length;
+    const { unit, images } = groups[shown];
+    if (images[0].lang && images[0].lang !== language()) { enlarge(shown + step, step); return; }
+    if (unit && root.classList.contains("js")) activate(unit);
+    shots.replaceChildren(...images.map((image) => {
+      const copy = frame.cloneNode(true);
+      const target = copy.querySelector("img");
+      target.src = image.src;
+      target.alt = image.alt;
+      target.classList.toggle("pixels", getComputedStyle(image).imageRendering === "pixelated");
+      copy.querySelector("figcaption").textContent = caption(image);
+      const save = copy.querySelector(".save");
+      save.hidden = !image.dataset.file;
+      if (image.dataset.file) { save.href = "figures/" + image.dataset.file; save.download = image.dataset.file; }
+      return copy;
+    }));
+    shots.style.setProperty("--shots", images.length);
     if (!zoom.open) zoom.showModal();
   }
-  pictures.forEach((image, index) => {
-    image.classList.add("zoomable");
-    const target = image.closest(".made") ?? image;
-    if (target === image) { image.tabIndex = 0; image.setAttribute("role", "button"); }
-    image.addEventListener("click", () => enlarge(index));
-    target.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); enlarge(index); }
-    });
+  groups.forEach(({ images }, index) => {
+    for (const image of images) {
+      // What was seen is in two groups, and opens the first.
+      if (image.classList.contains("zoomable")) continue;
+      image.classList.add("zoomable");
+      const target = image.closest(".made") ?? image;
+      if (target === image) { image.tabIndex = 0; image.setAttribute("role", "button"); }
+      image.addEventListener("click", () => enlarge(index));
+      target.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); enlarge(index); }
+      });
+    }
   });
   zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
   zoom.addEventListener("keydown", (event) => {
@@ -191,9 +225,28 @@
     next.focus({ preventScroll: true });
   });
 
-  // On paper nothing is folded away.
+  // On paper nothing is folded away, and what tells how it was made comes after all chapters, if it is wanted.
   let folded = [];
-  addEventListener("beforeprint", () => { folded = all("details:not([open])"); for (const one of folded) one.open = true; });
-  addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
+  let moved = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    for (const one of folded) one.open = true;
+    if (!document.getElementById("paper-all").checked) return;
+    const footer = document.querySelector("footer");
+    moved = all(".chapter .how").map((how) => {
+      const home = how.parentElement;
+      const next = how.nextSibling;
+      const title = document.createElement("h3");
+      title.className = "appendix";
+      title.append(...home.querySelector("h2").cloneNode(true).childNodes);
+      footer.before(title, how);
+      return () => { title.remove(); home.insertBefore(how, next); };
+    });
+  });
+  addEventListener("afterprint", () => {
+    for (const one of folded) one.open = false;
+    for (const back of moved) back();
+    moved = [];
+  });
   speak();
 })();
