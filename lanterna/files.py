@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -25,10 +26,14 @@ __all__ = [
     "read_regular",
     "remove_temporary",
     "replace_file",
+    "replace_in_cache",
     "temporary_name",
     "try_folder",
     "write_json",
 ]
+
+# Seconds after which nobody writes to a temporary file any more: the largest takes a minute.
+_ABANDONED = 3600.0
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -124,10 +129,19 @@ def claimed(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def remove_temporary(folder: Path) -> None:
-    """Remove from `folder` what a kill left half written. Nothing else may be writing there."""
+def remove_temporary(folder: Path, *, seconds: float = 0.0) -> None:
+    """Remove from `folder` what a kill left half written, and has not changed for `seconds`: others may be writing there."""
     for file in folder.glob(".lanterna-*.tmp"):
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime >= seconds:
+                file.unlink()
+
+
+def replace_in_cache(target: Path, chunks: Iterable[bytes]) -> None:
+    """`replace_file` for what is only kept to save time: a cache that can't be written is no reason to fail."""
+    with contextlib.suppress(OSError):
+        replace_file(target, chunks)
+        remove_temporary(target.parent, seconds=_ABANDONED)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from lanterna import pictures
 from lanterna.data import sources as data_sources
 from lanterna.errors import PictureError, UntrustedError
 from lanterna.networks import sources as network_sources
+from lanterna.networks.catalogue import UNTRAINED
 from lanterna.recipe import Named, Recipe
 
 __all__ = ["Admitted", "Vouched", "admit", "network_refusal", "refuse"]
@@ -67,6 +68,9 @@ def network_refusal(spec: str) -> str | None:
         return "it is code, and code from outside is not run"
     if kind == "file":
         return "it is a file of the recipe's choice"
+    if spec.partition("@")[2] in UNTRAINED:
+        # The largest architectures take tens of gigabytes, and none of their weights would say that they are not here.
+        return "it is an untrained network, of any size"
     return "it is not here and would be downloaded" if network_sources.needs_download(spec) else None
 
 

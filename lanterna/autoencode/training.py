@@ -7,7 +7,6 @@ import copy
 import io
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import LanternaError
 from lanterna.events import STOP, Done, Event, Listener, Preview, Started, Stepped
-from lanterna.files import replace_file
+from lanterna.files import replace_in_cache
 
 __all__ = ["Plan", "Trained", "train"]
 
@@ -195,9 +194,7 @@ def _save(
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    # A cache that can't be written costs the training each time, nothing else.
-    with suppress(OSError):
-        replace_file(path, [buffer.getvalue()])
+    replace_in_cache(path, [buffer.getvalue()])
 
 
 def _resume(

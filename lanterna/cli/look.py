@@ -1,6 +1,5 @@
 """`networks`, `layers`, `classify`, `fetch`, `doctor`: what there is, before anything is made."""
 
-import os
 import platform
 import sys
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from lanterna.cli.console import errors, print_json, results
 from lanterna.cli.devices import cores, devices
 from lanterna.cli.options import Arch, Common, load_network
 from lanterna.errors import InputError, UnknownNameError
+from lanterna.files import try_folder
 from lanterna.networks import wheels
 from lanterna.networks.catalogue import BUILTIN, DATA_FILES
 from lanterna.samples import samples
@@ -162,6 +162,14 @@ def fetch(
         results.print(f"{chosen}: {', '.join(paths)}", markup=False)
 
 
+def _writable(folder: Path) -> bool:
+    try:
+        try_folder(folder)
+    except OSError:
+        return False
+    return True
+
+
 def doctor(*, common: Common | None = None) -> None:
     """Versions, device, cache, what is fetched, and what is missing with the command that gets it.
 
@@ -182,7 +190,7 @@ def doctor(*, common: Common | None = None) -> None:
         "devices": devices(),
         "threads": cores(),
         "cache": str(cache),
-        "cache_writable": os.access(near, os.W_OK),
+        "cache_writable": _writable(near),
         "ready": ready,
         "missing": {name: f"lanterna fetch {name}" for name, there in ready.items() if not there},
         "samples": {name: str(Path(path)) for name, path in samples().items()},

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from lanterna.errors import LanternaError, StoppedError
 from lanterna.events import Done, Listener, Started, Stepped
-from lanterna.files import replace_file
+from lanterna.files import replace_in_cache
 from lanterna.networks.wheels import cache_dir
 
 __all__ = ["cache_file", "cached", "initialise", "minimise", "shuffled_batches"]
@@ -88,8 +87,7 @@ def cached(kind: str, about: Mapping[str, Any], build: Callable[[], M], train: C
     train(model)
     model.eval().requires_grad_(False)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with suppress(OSError):
-        replace_file(path, [to_bytes(state, {"lanterna": text})])
+    replace_in_cache(path, [to_bytes(state, {"lanterna": text})])
     return model, False
 
 

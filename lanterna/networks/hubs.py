@@ -20,6 +20,7 @@ from torchvision import models
 
 from lanterna.errors import MissingError, NetworkError, UnknownNameError
 from lanterna.networks.builtin import imagenet_labels
+from lanterna.networks.catalogue import UNTRAINED
 from lanterna.networks.checkpoints import quiet_build, read_state, state_digest
 from lanterna.networks.network import Network
 from lanterna.networks.preprocessing import Preprocessing
@@ -41,7 +42,6 @@ __all__ = [
     "wrap",
 ]
 
-_UNTRAINED = ("none", "random")
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # ORG/NAME[@REVISION]. Nothing in it leads out of the cache: a revision is joined to a path there.
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w-]+([./][\w-]+)*)?")
@@ -69,7 +69,7 @@ def is_here(library: str, name: str) -> bool:
     if library == "hf-hub":
         return _local_snapshot(name, "config.json") is not None
     name, _, tag = name.partition("@")
-    if tag in _UNTRAINED:
+    if tag in UNTRAINED:
         return True
     if library == "torchvision":
         if name not in torchvision_names():
@@ -91,7 +91,7 @@ def from_torchvision(name: str, spec: str) -> Network:
     """`NAME`, `NAME@WEIGHTS`, or `NAME@none` untrained. Raises UnknownNameError, MissingError, NetworkError."""
     name, _, tag = name.partition("@")
     check_torchvision(name)
-    if tag in _UNTRAINED:
+    if tag in UNTRAINED:
         module = build_torchvision(name)
         return wrap(module, name, torchvision_preprocessing(default_weights(name)), (), spec)
     members = models.get_model_weights(name).__members__
@@ -198,9 +198,9 @@ def from_timm(name: str, spec: str) -> Network:
     if not timm.is_model(architecture):
         hint = "`timm.list_models()` lists all"
         raise UnknownNameError("network", name, timm_names(), where="timm", hint=hint)
-    if tag and tag not in _UNTRAINED:
+    if tag and tag not in UNTRAINED:
         hint = f"timm's weights follow a dot, as in timm:{architecture}.TAG, and `@none` is untrained"
-        raise UnknownNameError("weights", tag, _UNTRAINED, where=f"timm's {architecture}", hint=hint)
+        raise UnknownNameError("weights", tag, UNTRAINED, where=f"timm's {architecture}", hint=hint)
     known = sorted({*timm.list_pretrained(f"{architecture}.*"), *timm.list_pretrained(architecture)})
     if weights and name not in known:
         raise UnknownNameError("network", name, known, where="timm", hint=f"`timm:{architecture}` takes the default weights")

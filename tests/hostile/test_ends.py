@@ -21,7 +21,7 @@ from PIL import Image
 from lanterna import pictures
 from lanterna.cli import checkpoint
 from lanterna.cli.console import Stopper
-from lanterna.files import claimed
+from lanterna.files import claimed, replace_in_cache
 from lanterna.networks import wheels
 
 Run = Callable[..., SimpleNamespace]
@@ -89,21 +89,35 @@ def test_stopped_once_keeps_what_there_is(folder: Path, start: Start, name: str,
     assert process.returncode == code, told
     assert "Traceback" not in told and out in said
     record = pictures.read_recipe(folder / out)
-    assert record["stopped_after"] and not list(folder.glob(".lanterna-*"))
+    assert record["stopped_after"] is not None and not list(folder.glob(".lanterna-*"))
     if name in ("dream", "stylize"):
         assert "unfinished" in told and "goes on" in told and (folder / f"{out}.checkpoint").is_file()
 
 
-def test_stopped_twice_ends_at_once(folder: Path, start: Start) -> None:
-    # A step of this takes long, so that the second comes within the first.
-    process = start("visualize", TINY, "conv2:0-7", "--size", "1500", "--steps", "100", "--out", "out.png")
-    wait_for_steps(process)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 130 and "nothing half-written" in told and "Traceback" not in told
-    assert [path.name for path in folder.iterdir() if path.name != ".cache"] == []
+TWICE = """
+import signal, tiny, torch
+class Twice(torch.nn.Module):
+    calls = 0
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+    def forward(self, pictures):
+        if pictures.requires_grad:
+            Twice.calls += 1
+            if Twice.calls == 5:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+        return self.conv(pictures).relu()
+def make():
+    return Twice()
+"""
+
+
+def test_stopped_twice_ends_at_once(lanterna: Run, folder: Path) -> None:
+    (folder / "twice.py").write_text(TWICE)
+    result = lanterna("visualize", "python:twice:make", "logits:0", "--steps", "20")
+    assert result.code == 130 and "nothing half-written" in result.err and "Traceback" not in result.err
+    assert [path.name for path in folder.glob("*.png")] == [] and not list(folder.glob(".lanterna-*"))
 
 
 @pytest.mark.parametrize(("arguments", "out"), [(PAINT, "stylize.png"), (DREAM, "dream.png")], ids=["stylize", "dream"])
@@ -307,7 +321,15 @@ def killed_and_again(folder: Path, start: Start, arguments: list[str], page: str
     again = start(*arguments)
     _, told = again.communicate(timeout=300)
     assert again.returncode == 0, told
-    assert (folder / page).is_file() and not list(folder.rglob(".lanterna-*.tmp"))
+    assert (folder / page).is_file() and not list((folder / page).parent.rglob(".lanterna-*.tmp"))
+
+
+def test_what_a_kill_left_in_the_cache_goes_later(folder: Path) -> None:
+    for name, age in ((".lanterna-1.tmp", 7200), (".lanterna-2.tmp", 10)):
+        (folder / name).touch()
+        os.utime(folder / name, (time.time() - age,) * 2)
+    replace_in_cache(folder / "kept.json", [b"{}"])
+    assert sorted(path.name for path in folder.iterdir()) == [".lanterna-2.tmp", "kept.json"]
 
 
 def test_a_killed_autoencode_again(folder: Path, start: Start) -> None:

@@ -47,6 +47,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (record("hf-hub:a/b@../../../../../.."), ["downloaded"]),
     (record("torchvision:resnet18"), ["torchvision:resnet18", "downloaded"]),
     (record("torchvision:resnet18@IMAGENET1K_V1"), ["downloaded"]),
+    (record("timm:vit_giant_patch14_clip_224@none"), ["untrained"]),
+    (record("torchvision:vit_h_14@random"), ["untrained"]),
     (record("timm:resnet18"), ["timm:resnet18", "downloaded"]),
     (record(start="/etc/hostname"), ["/etc/hostname", "no hash"]),
     (record(start="../secret.png"), ["../secret.png"]),
