@@ -19,8 +19,8 @@ from lanterna import Network, Preprocessing, pictures
 from lanterna.pictures import to_html
 from lanterna.report import TourRecipe, tour
 from lanterna.report.how import command
-from lanterna.report.prose import both
 from lanterna.report.tour import Tour
+from lanterna.report.words import both
 from lanterna.techniques.manifold import FIGURES
 from lanterna.wording import figure_text, visible
 
