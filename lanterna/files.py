@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import stat
+import struct
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ __all__ = [
     "temporary_name",
     "try_folder",
     "write_json",
+    "zip_list",
 ]
 
 # Seconds after which nobody writes to a temporary file any more: the largest takes a minute.
@@ -67,6 +69,29 @@ def open_regular(path: Path) -> BufferedReader:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def zip_list(stream: BufferedReader) -> tuple[int, int, int]:
+    """Of a zip file, the size of its list of members, the place it claims for it, and the place where it lies; or zeros.
+
+    Without reading the list. Programs differ in which of the two places they believe.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    start = max(0, size - (1 << 16) - 22 - 20 - 56)
+    stream.seek(start)
+    tail = stream.read()
+    stream.seek(0)
+    end = tail.rfind(b"PK\5\6")
+    if not 0 <= end <= len(tail) - 22:
+        return 0, 0, 0
+    listed, offset = struct.unpack_from("<II", tail, end + 12)
+    lies = start + end - listed
+    # Zip64 has a record of its own before that, which is believed wherever it is.
+    large = tail.rfind(b"PK\6\6", 0, end)
+    if 0 <= large <= len(tail) - 56:
+        listed, offset = struct.unpack_from("<QQ", tail, large + 40)
+        lies = start + large - listed
+    return listed, offset, lies
 
 
 def check_regular(path: Path) -> None:

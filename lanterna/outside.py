@@ -6,7 +6,7 @@ made it may have named anything. So what it names is looked at here, in one plac
 - networks that are built in, or that are here already: yes. Code (`python:`), files (`file:`) and downloads: no.
 - pictures that come with the installation, or that lie beside the recipe or in the current folder: yes, where they match the
   hash that was recorded. Files elsewhere: no.
-- data that is here already: yes. Folders, where a record names them, and downloads: no.
+- data that is here already: yes. Folders and downloads: no.
 
 The person at the keyboard can vouch for the rest (`Vouched`). A recipe that comes over a network never is.
 """
@@ -103,7 +103,7 @@ def admit(
         elif one.kind == "network":
             _look_at_network(one, vouched, found)
         else:
-            _look_at_data(one, folders, hashes, vouched, found)
+            _look_at_data(one, hashes, vouched, found)
     return Admitted(_with(recipe, found.chosen), tuple(found.refused), tuple(found.warnings), tuple(found.lines))
 
 
@@ -197,13 +197,15 @@ def _candidates(name: str, folders: Sequence[Path], *, elsewhere: bool = False) 
                 continue
             try:
                 real = (folder / part).resolve()
-                inside = real.is_relative_to(home) and real.exists()
+                inside = real.is_relative_to(home)
             except (OSError, RuntimeError, ValueError):
                 # A name that no file can have.
                 continue
-            if inside:
+            if inside and real.is_file():
                 relative = folder == Path() or folder.resolve() == Path.cwd()
-                yield part if relative and not Path(part).is_absolute() else str(folder / part)
+                # What begins with ~ would be read from the home folder instead.
+                plain = relative and not Path(part).is_absolute() and not part.startswith("~")
+                yield part if plain else str(home / part)
 
 
 def _look_at_network(one: Named, vouched: Vouched, found: _Findings) -> None:
@@ -211,30 +213,22 @@ def _look_at_network(one: Named, vouched: Vouched, found: _Findings) -> None:
     if reason is not None:
         found.refused.append(f"network {one.value!r} ({reason})")
         return
-    found.lines.append(f"network {one.value} ({one.field}): {'trusted' if vouched.everything else 'here'}")
+    found.lines.append(f"network {one.value!r} ({one.field}): {'trusted' if vouched.everything else 'here'}")
 
 
-def _look_at_data(
-    one: Named, folders: Sequence[Path], hashes: Mapping[str, str] | None, vouched: Vouched, found: _Findings
-) -> None:
+def _look_at_data(one: Named, hashes: Mapping[str, str] | None, vouched: Vouched, found: _Findings) -> None:
     if vouched.data is not None:
         found.chosen[one] = vouched.data
         found.lines.append(f"data {vouched.data}: yours, for {one.value!r}")
         return
-    kind, _, path = one.value.partition(":")
     if vouched.everything:
         found.lines.append(f"data {one.value!r}: trusted")
-    elif kind == "folder":
-        # A record's folder is not searched for: to compare its hash would read every file of a stranger's choice.
-        lies = next(_candidates(path, folders), None) if hashes is None else None
-        if lies is None:
-            found.refused.append(f"data {one.value!r} (it is a folder of the recipe's choice)")
-            return
-        found.chosen[one] = f"folder:{lies}"
-        found.lines.append(f"data {one.value!r}: here")
+    elif one.value.startswith("folder:"):
+        # A folder may be large, and links in it may lead anywhere: to compare its hash would read whatever they name.
+        found.refused.append(f"data {one.value!r} (it is a folder of the recipe's choice)")
     elif data_sources.needs_download(one.value):
         found.refused.append(f"data {one.value!r} (it is not here and would be downloaded)")
     elif (expected := (hashes or {}).get(one.value)) and data_sources.load(one.value, download=False).fingerprint != expected:
         found.refused.append(f"data {one.value!r} (what is here is not what was recorded)")
     else:
-        found.lines.append(f"data {one.value}: here")
+        found.lines.append(f"data {one.value!r}: here")

@@ -14,7 +14,7 @@ __all__ = ["NetworkRecord", "Options", "Record", "changes", "describe"]
 
 PACKAGES = ("lanterna", "torch", "torchvision", "timm", "numpy", "pillow")
 
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Part(BaseModel):

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["counted", "duration", "figure_text", "listed", "nearest", "shortened", "visible"]
+__all__ = ["counted", "duration", "figure_text", "listed", "nearest", "shortened", "spelled", "visible"]
 
 # One slip in three letters comes to two thirds; at a half, "rope" would be meant for "hose".
 _ALIKE = 0.65
@@ -66,7 +66,10 @@ def shortened(value: object) -> str:
     >>> shortened("lanterna")
     "'lanterna'"
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of too many digits"
     return text if len(text) <= _LONG else f"{text[: _LONG // 2]}...{text[-_LONG // 4 :]}"
 
 
@@ -77,6 +80,11 @@ def visible(text: str) -> str:
     '\\\\u202egnp.jpg'
     """
     return _UNSEEN.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def spelled(json_text: str) -> str:
+    """JSON with what can't be seen spelled out, which JSON can do: it says the same."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
 
 
 def figure_text(name: str) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from lanterna.events import STOP, Done, Entered, Event, Expected, Listener, Started, Stepped
-from lanterna.wording import duration, visible
+from lanterna.wording import duration, spelled, visible
 
 __all__ = ["Stopper", "errors", "print_json", "results", "stopping_after", "typed", "typed_command", "watching"]
 
@@ -30,8 +30,8 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-results = _Console(highlight=False, soft_wrap=True)
-errors = _Console(stderr=True, highlight=False, soft_wrap=True)
+results = _Console(highlight=False, soft_wrap=True, emoji=False)
+errors = _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 # What stands behind `lanterna` on the command line, for who repeats it.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed")
@@ -45,7 +45,7 @@ def typed_command() -> str | None:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, for machines."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(spelled(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 class Stopper:

@@ -1,6 +1,7 @@
 """Flags that several commands share, and how a failure becomes one line and an exit code."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,8 +69,10 @@ class FromFile:
     ] = False
 
 
-# A recipe is a few lines; a record in a PNG is held to as much.
-_MOST_BYTES = 1 << 20
+# A recipe is a few lines.
+_MOST_BYTES = 1 << 16
+# A key of many parts: each makes a table, and the time to read them goes by their square.
+_DOTTED = re.compile(r"(?:[^.,=#\[\]{}\n]{0,64}\.){10}")
 
 
 def load_network(spec: str, common: Common, arch: str | None = None) -> "Network":
@@ -127,7 +130,10 @@ def make_recipe(recipe: type[R], source: FromFile | None, fields: Mapping[str, A
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(expanded(file), _MOST_BYTES).decode("utf-8"))
+        text = read_regular(expanded(file), _MOST_BYTES).decode("utf-8")
+        if _DOTTED.search(text):
+            raise ValueError("a recipe has plain keys, and none with many dots")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise InputError(f"there is no recipe {file}; give a TOML file") from error
     except (OSError, ValueError, RecursionError) as error:

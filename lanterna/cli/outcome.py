@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lanterna import pictures as pictures_io
 from lanterna.cli.console import print_json
+from lanterna.errors import InputError
 
 __all__ = ["save_sheet", "tell"]
 
@@ -27,6 +28,8 @@ def save_sheet(
     `sheet` is not called for that: to draw one takes time. Raises PictureError where a file can't be written.
     """
     if single is not None:
+        if single >= len(pictures):
+            raise InputError(f"the record is of picture {single}, counted from 0, and its recipe makes {len(pictures)}")
         return [pictures_io.save(pictures[single], out, recipe={**record, "single": single})]
     files = [pictures_io.save(sheet(), out, recipe=record)]
     if singles:

@@ -28,6 +28,7 @@ from lanterna.techniques.manifold import ManifoldRecipe
 from lanterna.techniques.patterns import PatternsRecipe
 from lanterna.techniques.style_recipe import StylizeRecipe, TextureRecipe
 from lanterna.techniques.visualize import VisualizeRecipe
+from lanterna.wording import shortened
 
 __all__ = ["replay"]
 
@@ -98,7 +99,9 @@ def replay(
         refused += _network_refused(record, network, trust)
         lines.insert(0, _network_line(record, network))
     if not common.quiet:
-        errors.print(f"{picture}: {record.recipe['technique']}, by lanterna {record.versions.get('lanterna')}", markup=False)
+        errors.print(
+            f"{picture}: {record.recipe['technique']}, by lanterna {shortened(record.versions.get('lanterna'))}", markup=False
+        )
         for line in lines:
             errors.print(f"  {line}", markup=False)
     refuse(refused, str(picture), _ADVICE)
@@ -145,7 +148,7 @@ def _network_line(record: Record, own: str | None) -> str:
     if record.network is None:
         return "network: none is recorded"
     weights = (record.network.weights_sha256 or "")[:12]
-    return f"network {record.network.source}" + (f", weights {weights}" if weights else "")
+    return f"network {shortened(record.network.source)}" + (f", weights {shortened(weights)}" if weights else "")
 
 
 def _load(record: Record, own: str | None, arch: str | None, common: Common, trust: bool) -> Network:

@@ -1,14 +1,11 @@
 """Zip files of pictures, from anybody: what they claim is checked before anything is unpacked, and what comes out as well."""
 
-import io
-import os
-import struct
 import threading
 import zipfile
 from pathlib import Path
 
 from lanterna.errors import InputError
-from lanterna.files import open_regular
+from lanterna.files import open_regular, zip_list
 from lanterna.pictures.decode import MOST_BYTES
 
 __all__ = ["Archive"]
@@ -22,9 +19,6 @@ _MOST_RATIO = 200
 # Below this a bomb is none.
 _SMALL = 1 << 20
 
-_END = b"PK\x05\x06"
-_END64 = b"PK\x06\x06"
-
 
 class Archive:
     """Bytes by name, out of a zip file, which stays open; several threads may ask.
@@ -34,7 +28,11 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         with open_regular(path) as stream:
-            _check_list(stream, str(path))
+            listed = zip_list(stream)[0]
+        if listed > _MOST_LISTED:
+            raise InputError(
+                f"the list of {str(path)!r} has {listed:,} bytes; at most {_MOST_LISTED:,} are read: unpack it to a folder"
+            )
         # By its path: so the archive closes its file itself.
         self._archive = zipfile.ZipFile(path)
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
@@ -55,6 +53,9 @@ class Archive:
     def read(self, name: str) -> bytes:
         """One file. Raises ValueError where it is larger than a picture can be, as it claims or as it comes out."""
         entry = self._entries[name]
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The others are unpacked a block at a time, and a block may be as large as memory.
+            raise ValueError("it is packed in a way that is not read; stored and deflated members are")
         if entry.file_size > MOST_BYTES:
             raise ValueError(f"it unpacks to {entry.file_size:,} bytes; at most {MOST_BYTES:,} are read")
         if entry.file_size > max(_SMALL, _MOST_RATIO * entry.compress_size):
@@ -66,20 +67,3 @@ class Archive:
         if len(content) > entry.file_size:
             raise ValueError(f"it claims {entry.file_size:,} bytes and has more")
         return content
-
-
-def _check_list(stream: io.BufferedReader, name: str) -> None:
-    """Raise InputError where the list of members is longer than is read, without reading it."""
-    size = os.fstat(stream.fileno()).st_size
-    stream.seek(max(0, size - (1 << 16) - 22))
-    tail = stream.read()
-    stream.seek(0)
-    end = tail.rfind(_END)
-    listed = struct.unpack_from("<I", tail, end + 12)[0] if 0 <= end <= len(tail) - 22 else 0
-    end64 = tail.rfind(_END64, 0, end) if listed == 0xFFFFFFFF else -1
-    if 0 <= end64 <= len(tail) - 56:
-        listed = struct.unpack_from("<Q", tail, end64 + 40)[0]
-    if listed > _MOST_LISTED:
-        raise InputError(
-            f"the list of {name!r} has {listed:,} bytes; at most {_MOST_LISTED:,} are read, unpack it to a folder"
-        )

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lanterna.errors import NetworkError
-from lanterna.wording import listed
+from lanterna.files import open_regular, zip_list
+from lanterna.wording import listed, shortened
 
 __all__ = ["fill", "quiet_build", "read_state", "state_digest"]
 
@@ -64,7 +65,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    tensors = {k: v for k, v in content.items() if _plain(k, v)} if isinstance(content, Mapping) else {}
     if not tensors:
         kind = type(content).__name__
         raise NetworkError(f"{path} has no state dict, only a {kind}; save it with torch.save(model.state_dict(), ...)")
@@ -74,18 +75,33 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _plain(name: object, value: object) -> bool:
+    """Whether this is a named tensor with numbers of its own: no stride may claim more of them than are there."""
+    if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_nested or value.layout != torch.strided:
+        return False
+    if value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        return False
+    return value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+
+
 def _check_archive(path: Path) -> None:
     """Raise NetworkError where a file of weights would unpack to more than it is: torch.save compresses nothing."""
     try:
         if not zipfile.is_zipfile(path):
             return
+        with open_regular(path) as stream:
+            _, claimed, lies = zip_list(stream)
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, struct.error, NotImplementedError):
         # Damaged: torch says how.
         return
-    if unpacked > path.stat().st_size:
+    unpacked = sum(entry.file_size for entry in entries)
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or unpacked > path.stat().st_size:
         raise NetworkError(f"{path} can't be read as weights: it unpacks to {unpacked:,} bytes, and torch.save packs nothing")
+    if claimed != lies:
+        raise NetworkError(f"{path} can't be read as weights: it has two lists of what is in it")
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
@@ -102,10 +118,15 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], *, what: str) -> None:
     problems = [_first("missing", missing), _first("unexpected", unexpected), _first("other shape:", misshapen)]
     if any(problems):
         raise NetworkError(f"the weights do not fit {what}: " + "; ".join(problem for problem in problems if problem))
-    module.load_state_dict(state, strict=False)
+    try:
+        module.load_state_dict(state, strict=False)
+    except (RuntimeError, TypeError) as error:
+        # Of a kind that can't be copied: the first line says which.
+        raise NetworkError(f"the weights do not fit {what}: {next(iter(str(error).splitlines()), error)}") from error
 
 
 def _first(title: str, names: list[str]) -> str:
     if not names:
         return ""
-    return f"{title} {listed(names, most=3)}"
+    # A name may hold anything, a line of its own too.
+    return f"{title} {listed([shortened(name)[1:-1] for name in names[:4]] + names[4:], most=3)}"

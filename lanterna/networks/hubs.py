@@ -76,7 +76,11 @@ def is_here(library: str, name: str) -> bool:
             return True
         weights = models.get_model_weights(name).__members__.get(tag) if tag else default_weights(name)
         return weights is None or _torchvision_path(weights).is_file()
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    try:
+        config = timm.get_pretrained_cfg(name) if timm.is_model(name.partition(".")[0]) else None
+    except RuntimeError:
+        # No such weights.
+        config = None
     if config is None:
         return True
     # What timm finds in ways of its own may come from anywhere.

@@ -84,7 +84,9 @@ def _head(module: nn.Module, head: str) -> str:
 def _classes(module: nn.Module, state: Mapping[str, Tensor], head: str) -> int:
     """The number of classes in the file where it differs from the module's, else 0."""
     name = _head(module, head)
-    found = state[name].shape[0] if name in state and state[name].ndim else 0
+    given, own = state.get(name), module.state_dict()[name]
+    # Of another width it will not fit, whatever its classes: none are built for it.
+    found = given.shape[0] if given is not None and given.ndim and given.shape[1:] == own.shape[1:] else 0
     if found > _MOST_CLASSES:
         raise NetworkError(f"the weights have {found:,} classes in {name!r}; at most {_MOST_CLASSES:,} are built")
     return 0 if found == module.state_dict()[name].shape[0] else int(found)

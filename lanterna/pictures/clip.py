@@ -3,19 +3,21 @@
 import hashlib
 import importlib.util
 import io
+import itertools
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 from torch import Tensor
 
 from lanterna.errors import InputError, MissingError, PictureError
-from lanterna.files import expanded
-from lanterna.pictures.decode import DECODER_ERRORS, opened
+from lanterna.files import check_regular, expanded, open_regular
+from lanterna.pictures.decode import DECODER_ERRORS, MOST_KEPT, opened
 from lanterna.pictures.read import fitted, from_array, load, read_bytes
 from lanterna.pictures.samples import samples
 
@@ -24,6 +26,9 @@ __all__ = ["ANIMATIONS", "CLIPS", "Clip", "clip_digest", "is_clip", "open_clip"]
 Kind = Literal["video", "animation", "folder"]
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".3gp", ".ts")
+# FFmpeg's names of the formats that these files have: among them none that names other files.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,ogg,asf,flv"
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 ANIMATIONS = (".gif", ".webp", ".png", ".apng", ".avif")
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 CLIPS = "a clip is a video file, an animated GIF or WebP, or a folder of frames"
@@ -65,9 +70,11 @@ def is_clip(path: str | Path) -> bool:
     if file.suffix.lower() not in ANIMATIONS or not file.is_file():
         return False
     try:
-        with opened(read_bytes(file), str(path)) as image:
-            return int(getattr(image, "n_frames", 1)) > 1
-    except PictureError:
+        with opened(read_bytes(file), str(path), _ANIMATED) as image:
+            # To the second frame only: to count them all takes as long as there are.
+            image.seek(1)
+            return True
+    except (PictureError, EOFError):
         return False
 
 
@@ -99,7 +106,7 @@ def open_clip(path: str | Path, *, most: int | None = None) -> Clip:
         raise PictureError(f"{str(path)!r} has no frames; {CLIPS} ({', '.join(_STILLS)})")
     if count == 1:
         raise InputError(f"{str(path)!r} has one frame to paint; a clip needs at least two")
-    return Clip(file, kind, count, size, _fps(file, kind))
+    return Clip(file, kind, count, size, _fps(file, kind, count))
 
 
 def clip_digest(path: str | Path) -> str:
@@ -111,7 +118,7 @@ def clip_digest(path: str | Path) -> str:
         read_bytes(path)
     for part in _stills(file) if file.is_dir() else [file]:
         try:
-            with part.open("rb") as stream:
+            with open_regular(part) as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
         except OSError as error:
@@ -152,12 +159,17 @@ def _images(file: Path, kind: Kind) -> Iterator[Image.Image | Tensor]:
 def _animated(file: Path) -> Iterator[Image.Image]:
     content = read_bytes(file)
     # Checked here, where warnings are kept off; the frames are read outside of it, for a generator would hold it open.
-    with opened(content, str(file)) as checked:
-        count = int(getattr(checked, "n_frames", 1))
-    with Image.open(io.BytesIO(content)) as image:
-        for number in range(count):
+    with opened(content, str(file), _ANIMATED):
+        pass
+    with Image.open(io.BytesIO(content), formats=_ANIMATED) as image:
+        for number in itertools.count():
             try:
                 image.seek(number)
+            except EOFError:
+                return
+            except DECODER_ERRORS as error:
+                raise PictureError(f"frame {number + 1} of {str(file)!r} is truncated or damaged: {error}") from error
+            try:
                 image.load()
             except DECODER_ERRORS as error:
                 raise PictureError(f"frame {number + 1} of {str(file)!r} is truncated or damaged: {error}") from error
@@ -167,6 +179,10 @@ def _animated(file: Path) -> Iterator[Image.Image]:
 def _check_video(file: Path) -> None:
     if not file.exists():
         read_bytes(file)
+    try:
+        check_regular(file)
+    except OSError as error:
+        raise PictureError(f"{str(file)!r} can't be read: {error}") from error
     if importlib.util.find_spec("av") is None:
         raise MissingError(
             f"reading {str(file)!r} needs PyAV: pip install 'lanterna[video]'; GIF, WebP and folders of frames need nothing"
@@ -178,12 +194,14 @@ def _decoded(file: Path) -> Iterator[Image.Image]:
 
     number = 0
     try:
-        with av.open(str(file)) as container:
+        with _container(file) as container:
             if not container.streams.video:
                 raise PictureError(f"{str(file)!r} has no pictures in it, only sound; {CLIPS}")
+            _check_frame(file, container.streams.video[0])
             for frame in container.decode(video=0):
                 number += 1
-                image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+                _check_frame(file, frame)
+                image: Image.Image = frame.to_image()
                 # Phones film sideways and write down how to turn it.
                 turn = int(getattr(frame, "rotation", 0))
                 yield image.rotate(turn, expand=True) if turn else image
@@ -193,18 +211,31 @@ def _decoded(file: Path) -> Iterator[Image.Image]:
         raise PictureError(f"{what} is truncated, damaged or no video: {reason}") from error
 
 
-def _fps(file: Path, kind: Kind) -> float | None:
+@contextmanager
+def _container(file: Path) -> Iterator[Any]:
+    """A video file, opened as what it is: FFmpeg takes names for addresses, and playlists for leave to open other files."""
+    import av
+
+    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}
+    with open_regular(file) as stream, av.open(stream, options=options) as container:
+        yield container
+
+
+def _check_frame(file: Path, frame: Any) -> None:
+    if frame.width * frame.height > MOST_KEPT:
+        raise PictureError(f"{str(file)!r} has frames of {frame.width}x{frame.height}; at most {MOST_KEPT:,} pixels are read")
+
+
+def _fps(file: Path, kind: Kind, count: int) -> float | None:
     if kind == "folder":
         return None
     if kind == "video":
-        import av
-
-        with av.open(str(file)) as container:
+        with _container(file) as container:
             rate = container.streams.video[0].average_rate
         return float(rate) if rate else None
-    with opened(read_bytes(file), str(file)) as image:
+    with opened(read_bytes(file), str(file), _ANIMATED) as image:
         times = []
-        for number in range(int(getattr(image, "n_frames", 1))):
+        for number in range(count):
             image.seek(number)
             image.load()
             times.append(float(image.info.get("duration", 0)))

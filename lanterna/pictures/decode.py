@@ -5,7 +5,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, BinaryIO
@@ -42,6 +42,9 @@ DECODER_ERRORS = (
 _PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, ImportError)
 
 _TIFF_PHOTOMETRIC = 262
+_JPEG_SCAN = b"\xff\xda"
+# Progressive pictures have about ten, and their thumbnails some more.
+_MOST_SCANS = 100
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -55,20 +58,25 @@ MOST_BYTES = 256 << 20
 
 
 @contextmanager
-def opened(content: bytes | BinaryIO, name: str) -> Iterator[Image.Image]:
-    """Opens a picture, its bytes or its file; every failure, also of decoding inside the block, is a PictureError."""
+def opened(content: bytes | BinaryIO, name: str, formats: Sequence[str] = _FORMATS) -> Iterator[Image.Image]:
+    """Opens a picture, its bytes or its file; every failure, also of decoding inside the block, is a PictureError.
+
+    `formats` are those of Pillow's that it may have.
+    """
     if not content:
         raise PictureError(f"picture {name!r} is an empty file")
     stream = io.BytesIO(content) if isinstance(content, bytes) else content
     Image.init()
-    formats = [known for known in _FORMATS if known in Image.OPEN]
+    known = [name for name in formats if name in Image.OPEN]
     # Local to the block: a damaged file is told by our own error, and Pillow only warns up to twice its limit.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(stream, formats=formats) as image:
+            with Image.open(stream, formats=known) as image:
                 _check_pixels(image, name)
+                if image.format == "JPEG":
+                    _check_scans(stream, name)
                 yield image
         except PictureError:
             raise
@@ -89,6 +97,18 @@ def opened(content: bytes | BinaryIO, name: str) -> Iterator[Image.Image]:
 def _check_pixels(image: Image.Image, name: str) -> None:
     if image.width * image.height > MOST_PIXELS:
         raise PictureError(_too_large(str(image.width * image.height), name))
+
+
+def _check_scans(stream: BinaryIO, name: str) -> None:
+    """Raise PictureError for a JPEG that is decoded over and over: each scan takes as long as a picture."""
+    place, found, before = stream.tell(), 0, b""
+    stream.seek(0)
+    while block := stream.read(1 << 20):
+        found += (before + block).count(_JPEG_SCAN)
+        before = block[-1:]
+    stream.seek(place)
+    if found > _MOST_SCANS:
+        raise PictureError(f"picture {name!r} is a JPEG of {found:,} scans; at most {_MOST_SCANS} are read")
 
 
 def _too_large(message: str, name: str) -> str:

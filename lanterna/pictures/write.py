@@ -17,6 +17,8 @@ from lanterna.pictures.read import read_bytes, to_pil
 __all__ = ["check_writable", "read_recipe", "save", "to_jpeg_bytes", "to_png_bytes", "to_webp_bytes"]
 
 _KEY = "lanterna"
+# Characters of a recipe: what Pillow unpacks of a compressed one. Ours have some thousand.
+MOST_RECORD = 1 << 20
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
@@ -95,6 +97,10 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         kind = image.format
     if not isinstance(text, str):
         raise PictureError(f"picture {str(path)!r} ({kind}) has no recipe; only PNG files that Lanterna wrote have one")
+    if len(text) > MOST_RECORD:
+        raise PictureError(
+            f"the recipe in picture {str(path)!r} has {len(text):,} characters; at most {MOST_RECORD:,} are read"
+        )
     try:
         recipe = json.loads(text)
     except (ValueError, RecursionError) as error:
