@@ -90,7 +90,9 @@ def zip_list(stream: BufferedReader) -> tuple[int, int, int]:
     large = tail.rfind(b"PK\6\6", 0, end)
     if 0 <= large <= len(tail) - 56:
         listed, offset = struct.unpack_from("<QQ", tail, large + 40)
-        lies = start + large - listed
+        # Found by its place here, and by its address elsewhere.
+        address = struct.unpack_from("<Q", tail, end - 12)[0] if tail[end - 20 : end - 16] == b"PK\6\7" else -1
+        lies = start + large - listed if address == start + large else -1
     return listed, offset, lies
 
 

@@ -198,7 +198,7 @@ def _smallest(value: Any) -> int:
 def from_timm(name: str, spec: str) -> Network:
     """`NAME`, `NAME.TAG`, or `NAME@none` untrained. Raises UnknownNameError, MissingError, NetworkError."""
     name, _, tag = name.partition("@")
-    architecture, _, weights = name.partition(".")
+    architecture, dot, _ = name.partition(".")
     if not timm.is_model(architecture):
         hint = "`timm.list_models()` lists all"
         raise UnknownNameError("network", name, timm_names(), where="timm", hint=hint)
@@ -206,7 +206,7 @@ def from_timm(name: str, spec: str) -> Network:
         hint = f"timm's weights follow a dot, as in timm:{architecture}.TAG, and `@none` is untrained"
         raise UnknownNameError("weights", tag, UNTRAINED, where=f"timm's {architecture}", hint=hint)
     known = sorted({*timm.list_pretrained(f"{architecture}.*"), *timm.list_pretrained(architecture)})
-    if weights and name not in known:
+    if dot and name not in known:
         raise UnknownNameError("network", name, known, where="timm", hint=f"`timm:{architecture}` takes the default weights")
     if not tag and not known:
         raise NetworkError(f"timm has no weights for {architecture}; `timm:{architecture}@none` is the untrained network")
