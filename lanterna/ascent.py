@@ -119,8 +119,8 @@ def ascend(
         nonlocal moved, judged, asleep, best
         tuner.zero_grad(set_to_none=True)
         first = step < min(redirected_steps, steps // 2)
-        # One step of so many goes without: who has woken up follows the true gradient from there on.
-        redirected = first or (asleep and step % _LOOK_EVERY != 0)
+        # One step of so many goes without, and the last: who has woken up follows the true gradient from there on.
+        redirected = first or (asleep and step % _LOOK_EVERY != 0 and step < steps - 1)
         progress = step / max(steps - 1, 1)
         rendered = canvas.render()
         with RedirectedReLU(redirected_locally if first else None) if redirected else nullcontext():

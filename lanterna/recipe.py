@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Named", "Names", "Recipe"]
 
-# Characters of a text, and entries of a list: a recipe may be a stranger's.
+# Characters of a text, and entries of a list: a recipe may be a stranger's. A path has at most so many, and Python reads no
+# number of more than 4,300 digits.
 _LONGEST = 4096
 
 Kind = Literal["picture", "data", "network"]
@@ -42,17 +43,20 @@ class Recipe(BaseModel):
     TOML files and the records inside PNGs are derived from them.
     """
 
-    # A path has at most 4,096 characters, and Python reads no number of more than 4,300 digits.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=_LONGEST)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="decides all chance")] = 0
 
     @model_validator(mode="after")
-    def _no_endless_list(self) -> Self:
+    def _nothing_endless(self) -> Self:
+        # Not by pydantic's own limit, which refuses names of files that are not UTF-8.
         for field in type(self).model_fields:
             value = getattr(self, field)
             if isinstance(value, tuple) and len(value) > _LONGEST:
                 raise ValueError(f"{field} has {len(value):,} entries; at most {_LONGEST:,} are allowed")
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and len(text) > _LONGEST:
+                    raise ValueError(f"{field} has {len(text):,} characters; at most {_LONGEST:,} are allowed")
         return self
 
     def named(self) -> Iterator[Named]:

@@ -10,6 +10,7 @@ import torch
 from shapes import bars
 
 from lanterna import InputError, data, pictures
+from lanterna.data import sources as data_sources
 from lanterna.errors import StoppedError
 from lanterna.events import STOP, Event, Stepped
 from lanterna.manifold import classifier, densities
@@ -133,7 +134,12 @@ def _folder(path: Path, *, sizes: tuple[int, ...] = (28,)) -> str:
     return f"folder:{path}"
 
 
-def test_the_command_writes_figures_numbers_and_a_page(lanterna: Run, cache: Path, folder: Path) -> None:
+def test_the_command_writes_figures_numbers_and_a_page(
+    lanterna: Run, cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not where this machine may have them.
+    monkeypatch.setattr("lanterna.data.sources.FASHION_FOLDERS", ())
+    data_sources._fashion_mnist.cache_clear()
     flags = [part for name, value in LITTLE.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     told = lanterna("manifold", "--data", _folder(folder / "in"), *flags, "--out", "here", "--json", "--quiet")
     assert told.code == 0, told.err

@@ -144,16 +144,16 @@ def run(
     """
     first = start_picture(recipe, network)
     dreamer = Dreamer.prepare(recipe, network, first)
+    sizes = dreamer.sizes((first.shape[2], first.shape[3]))
+    each = sum(steps_at(recipe.steps, size) for size in sizes)
+    check_reach(network, sizes[-1], steps=recipe.zoom * each, tiled=True)
     mark = dict(record())
     # A film may be made longer: how many frames does not change any of them.
     compared = {key: mark[key] for key in ("network", "inputs")} | {"recipe": {**mark["recipe"], "zoom": 0}}
     frames = ready_frames(folder, compared, recipe.zoom)
     resumed, stopped = len(frames), False
     picture = first if not frames else pictures_io.load(frames[-1])
-    sizes = dreamer.sizes((first.shape[2], first.shape[3]))
-    each = sum(steps_at(recipe.steps, size) for size in sizes)
     total = (recipe.zoom - resumed) * each
-    check_reach(network, sizes[-1], steps=total, tiled=True)
     if on_event is not None:
         stopped = on_event(Started(total, 1)) == STOP
     for index in range(resumed, recipe.zoom):

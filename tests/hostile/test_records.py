@@ -162,7 +162,7 @@ def test_says_first_what_it_would_load(lanterna: Run, folder: Path) -> None:
     said = result.err.splitlines()
     weights = pictures.read_recipe("a.png")["network"]["weights_sha256"][:12]
     assert result.code == 0 and said[0].startswith("a.png: visualize")
-    assert f"network {LITE0}, weights {weights}" in said[1] and "'mine.png'" in said[2] and said[2].endswith("here")
+    assert f"network '{LITE0}', weights '{weights}'" in said[1] and "'mine.png'" in said[2] and said[2].endswith("here")
     with Image.open("a.png") as first, Image.open("b.png") as again:
         assert np.array_equal(np.asarray(first), np.asarray(again))
 

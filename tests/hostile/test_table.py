@@ -116,7 +116,7 @@ WEIGHTS = {
     "harm.pt": "holds more than weights",
     "harm-zip.pt": "holds more than weights",
     "list.pt": "no state dict",
-    "endless.pt": "classes",
+    "endless.pt": "no state dict",
     "other.safetensors": "do not fit",
     "header.safetensors": "safetensors",
     "packed.pt": "unpacks to",
