@@ -46,7 +46,7 @@ def test_it_writes_models_figures_numbers_and_a_page(lanterna: Run, small: Path)
 BAD = [
     (["--model", "transformer"], ["transformer", "conv"]),
     (["--code", "two"], ["two", "2,8,32,128"]),
-    (["--code", "0"], ["a code has one number or more"]),
+    (["--code", "0"], ["a code has 1 to 12,288 numbers"]),
     (["--code", "4000"], ["4000", "3072"]),
     (["--code", "2,2"], ["twice"]),
     (["--model", "vq", "--code", "6"], ["6", "multiple of 4"]),

@@ -22,8 +22,8 @@ CHAPTERS = ("best_class", "units", "invert", "dream", "style", "fooled", "manifo
 
 
 def test_every_picture_is_readable(page: Any) -> None:
-    broken = page.evaluate("[...document.querySelectorAll('figure img')].filter(image => !image.naturalWidth).length")
-    assert broken == 0 and page.locator("figure img").count() > 40
+    broken = page.evaluate("[...document.querySelectorAll('main figure img')].filter(image => !image.naturalWidth).length")
+    assert broken == 0 and page.locator("main figure img").count() > 40
 
 
 @pytest.mark.parametrize("width", [390, 800, 1200])

@@ -61,7 +61,8 @@ class _Collection:
     def record(self, exact: tuple[Recipe, int | None] | None, name: str) -> dict[str, Any]:
         """What is inside the PNG: the technique's own recipe where it makes just this picture, else the tour's."""
         recipe, single = exact or (self.tour, None)
-        known = recipe.model_dump_json()
+        # Not as JSON: a name that is not UTF-8 can't be written so.
+        known = repr(recipe)
         if known not in self.described:
             self.described[known] = describe(recipe, self.network, {"arch": self.arch})
         also = {"figure": name} if exact is None else {} if single is None else {"single": single}

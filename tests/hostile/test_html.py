@@ -89,7 +89,7 @@ def site(place: Path, layers: tuple[str, ...], name: str, labels: tuple[str, ...
     with pytest.MonkeyPatch.context() as patch:
         found = {sample: pictures.samples()[sample] for sample in ("chelsea", "coffee")}
         patch.setattr("lanterna.data.files.samples", lambda: found)
-        for module in ("report.chapters.best_class", "report.chapters.invert", "report.patches", "techniques.invert"):
+        for module in ("report.chapters.best_class", "report.chapters.invert", "techniques.invert"):
             patch.setattr(f"lanterna.{module}.load_judge", lambda *_: second)
         for module in ("report.chapters.fooled", "techniques.fool"):
             patch.setattr(f"lanterna.{module}.second_network", lambda *_: second)
@@ -162,6 +162,9 @@ def test_a_tour_of_names_that_are_markup_has_the_elements_of_any_other(browser: 
             walk_through(page)
             tallies.append(page.evaluate(TALLY))
             text, title, heading = page.evaluate(TEXT), page.title(), page.locator("h1").inner_text()
+    # Sentences come and go with what was found in the pictures, which the order of their names decides among equals.
+    for tally in tallies:
+        assert tally.pop("span lang") > 100
     assert tallies[0] == tallies[1]
     assert tallies[1]["script"] == 1 and sum(tallies[1].values()) > 500
     for name in (*NAMES, FILES[0], *(one.label for one in hostile.made.predictions)):
