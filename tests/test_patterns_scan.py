@@ -238,7 +238,7 @@ def test_the_file_gives_back_what_was_stored(tmp_path: Path) -> None:
     [
         ({"weights_sha256": "0"}, "its weights_sha256 is"),
         ({"network": "other"}, "its network is 'tiny', asked for is 'other'"),
-        ({"schema_version": 9}, "its schema_version is 1, asked for is 9"),
+        ({"schema_version": 9}, "its schema_version is 2, asked for is 9"),
         ({"data_sha256": "1"}, "its data_sha256"),
         ({"preprocessing": "none"}, "its preprocessing"),
     ],

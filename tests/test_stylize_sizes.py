@@ -74,7 +74,8 @@ def test_a_large_picture_is_not_looked_at_as_a_whole(monkeypatch: pytest.MonkeyP
 
     def seen(given: torch.Tensor, *rest: object, **more: object) -> torch.Tensor:
         nonlocal largest
-        largest = max(largest, given.shape[2] * given.shape[3])
+        # Of the network: the mask's edge is softened by a convolution too.
+        largest = max(largest, given.shape[2] * given.shape[3] if given.shape[1] > 1 else 0)
         return forward(given, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", seen)

@@ -64,7 +64,9 @@ def test_the_page_has_everything_and_needs_nothing_else(tmp_path: Path) -> None:
     for row in made.chapters[1].numbers["layers"]:
         for activation in row["activation"]:
             said = value(activation)
-            assert re.search(rf"made\s*creata {said}{said.replace('.', ',')}\s", page.words)
+            assert re.search(
+                rf"(?:made\s*creata|wants\s*filtro, e ciò che vuole) {said}{said.replace('.', ',')}\s", page.words
+            )
     assert sorted(path.name for path in made.page.parent.iterdir()) == ["figures", "index.html"]
 
 
@@ -167,9 +169,10 @@ def test_units_are_shown_made_found_and_seen(tmp_path: Path) -> None:
     assert len(page.images) == 1 + 2 * 2 * 4 + 1
     assert chapter.numbers["patterns"]["pictures"] == 2 and len(chapter.numbers["patterns"]["units"]) == 4
     assert "crops of them at several scales count as data" in page.words
-    quantile = chapter.numbers["patterns"]["units"][0]["quantiles"]["mean"]["0.99"]
+    # Of a unit that is climbed: those of the first layer are known exactly, at one position.
+    quantiles = [unit["quantiles"]["mean"]["0.99"] for unit in chapter.numbers["patterns"]["units"]]
     said = re.search(r'≤ <span lang="en">([\d.]+)</span><span lang="it">[\d,]+</span>', chapter.html)
-    assert said is not None and float(said[1]) == pytest.approx(quantile, abs=0.006)
+    assert said is not None and min(abs(float(said[1]) - quantile) for quantile in quantiles) < 0.006
 
 
 def test_units_are_looked_for_in_a_folder_of_the_readers(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from lanterna.pictures.read import read_bytes, to_pil
 __all__ = ["check_writable", "read_recipe", "save", "to_jpeg_bytes", "to_png_bytes", "to_webp_bytes"]
 
 _KEY = "lanterna"
-# Characters of a recipe: what Pillow unpacks of a compressed one. Ours have some thousand.
-MOST_RECORD = 1 << 20
+# Characters of a recipe: ours have some thousand, and one of 4,096 units has less. Read, it takes forty times as much.
+MOST_RECORD = 4 << 20
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 

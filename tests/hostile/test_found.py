@@ -195,7 +195,7 @@ def test_classes_without_weights(lanterna: Run, folder: Path) -> None:
 
 
 def test_a_record_without_end(lanterna: Run, folder: Path) -> None:
-    png(folder / "a.png", raw=json.dumps(record() | {"more": [{}] * 400_000}))
+    png(folder / "a.png", raw=json.dumps(record() | {"more": [{}] * 1_200_000}))
     result = lanterna("replay", "a.png")
     assert result.code == 2 and "characters" in result.err
 
