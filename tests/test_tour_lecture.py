@@ -69,10 +69,10 @@ def test_figures_go_to_a_folder_with_their_captions(lanterna, folder: Path) -> N
     assert names == sorted(file.stem for file in (folder / "slides").glob("*.txt"))
     assert names == ["picture-01", "units-01", "units-02", "units-03", "units-04"]
     english = (folder / "slides" / "units-01.txt").read_text(encoding="utf-8")
-    assert english.startswith("The filter of unit ") and re.search(r"wants \d+\.\d+", english) and "<" not in english
+    assert english.startswith("Made for unit ") and re.search(r"made \d+\.\d+", english) and "<" not in english
     assert lanterna(*call, "--language", "it").code == 0
     italian = (folder / "slides" / "units-01.txt").read_text(encoding="utf-8")
-    assert italian.startswith("Il filtro dell’unità ") and re.search(r"vuole \d+,\d+", italian)
+    assert italian.startswith("Creata per l’unità ") and re.search(r"creata \d+,\d+", italian)
 
 
 def test_a_smaller_tour_leaves_no_figures_of_a_larger_one(tmp_path: Path) -> None:
